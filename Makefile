@@ -1,0 +1,31 @@
+# Two commands: `make demo` and `make test`. Each sets up .venv with what it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test mutants figures clean
+
+demo: .venv/demo
+	$(BIN)/python -m stn_ref demo
+
+test: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+mutants: .venv/test
+	$(BIN)/python -m tests.mutants
+
+figures: .venv/demo
+	for script in tutorials/[0-9]*.py; do $(BIN)/python $$script || exit 1; done
+
+.venv/demo: setup.cfg pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/test: .venv/demo
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info
