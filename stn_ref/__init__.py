@@ -1,0 +1,25 @@
+"""Spatial Transformer Networks (Jaderberg et al. 2015, arXiv 1506.02025): the reference.
+
+    stn_ref.transform(U, theta)     warp a feature map: §3.2 and §3.3 in one call
+    stn_ref.sample(U, xy)           Eq. 3 at given source points
+    stn_ref.equations               every equation of section 3, in plain NumPy
+    stn_ref.trace(U, theta, at=…)   one output pixel through all of them
+    stn_ref.check_gradients(…)      finite differences that know about knots
+
+Importing this loads NumPy and nothing heavier.
+"""
+
+from stn_ref.api import sample, sample_backward, transform, transform_backward
+from stn_ref.gradcheck import check_gradients
+from stn_ref.tracing import trace
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "check_gradients",
+    "sample",
+    "sample_backward",
+    "trace",
+    "transform",
+    "transform_backward",
+]

@@ -1,0 +1,139 @@
+"""The door: the four functions, on the backend that fits."""
+
+from __future__ import annotations
+
+from numpy.typing import ArrayLike
+
+from stn_ref import backends
+from stn_ref.backends.contract import Backend
+from stn_ref.equations import AFFINE, BILINEAR, Transformation
+from stn_ref.equations.arguments import Array, Size
+from stn_ref.equations.sampler import Kernels
+
+
+def sample(
+    U: ArrayLike,
+    xy: ArrayLike,
+    *,
+    kernel: Kernels = BILINEAR,
+    padding: str = "zeros",
+    fill: float = 0.0,
+    backend: str = "auto",
+    deterministic: bool = True,
+) -> Array:
+    """Sample a feature map at source points.
+
+        V_i^c = Σ_n Σ_m U_nm^c k(x_i − m; Φ_x) k(y_i − n; Φ_y)                Eq. 3
+
+    U        (B, H, W, C)    input feature map
+    xy       (B, H', W', 2)  source points, pixels, (x, y), centres at 0..W−1 and 0..H−1
+    kernel   one Kernel, or two for (x, y)
+    padding  "zeros" or "border": what lies outside the plane
+    backend  "auto" or a name of `stn_ref.backends.BACKENDS`
+    Returns V (B, H', W', C), in U's dtype and memory layout.
+    Raises TypeError or ValueError if an argument has another form.
+    """
+    return _backend(backend).sample(
+        U, xy, kernel=kernel, padding=padding, fill=fill, deterministic=deterministic
+    )
+
+
+def sample_backward(
+    dV: ArrayLike,
+    U: ArrayLike,
+    xy: ArrayLike,
+    *,
+    kernel: Kernels = BILINEAR,
+    padding: str = "zeros",
+    fill: float = 0.0,
+    tie: str = "right",
+    backend: str = "auto",
+    deterministic: bool = True,
+) -> tuple[Array, Array, tuple[Array, Array]]:
+    """The gradients of `sample`: Eq. 6, Eq. 7, and that of the kernels' Φ.
+
+    dV   (B, H', W', C)  loss gradient at V, in U's dtype
+    tie  which derivative in x and y on a knot: "right", "left", their mean "central",
+         or "paper", Eq. 7 as printed (BILINEAR only)
+    Returns dU like U, dxy like xy, and dPhi = (dPhi_x, dPhi_y), float64, summed over the batch.
+    """
+    return _backend(backend).sample_backward(
+        dV,
+        U,
+        xy,
+        kernel=kernel,
+        padding=padding,
+        fill=fill,
+        tie=tie,
+        deterministic=deterministic,
+    )
+
+
+def transform(
+    U: ArrayLike,
+    theta: ArrayLike,
+    *,
+    transformation: Transformation = AFFINE,
+    size: Size | None = None,
+    kernel: Kernels = BILINEAR,
+    padding: str = "zeros",
+    fill: float = 0.0,
+    align_corners: bool = True,
+    backend: str = "auto",
+    deterministic: bool = True,
+) -> Array:
+    """Warp a feature map by T_θ: §3.2 and §3.3 in one call, θ straight to V.
+
+    U      (B, H, W, C)             input feature map
+    theta  (B, *identity().shape)   parameters of the transformation
+    size   (H', W') of the output, U's if None
+    Returns V (B, H', W', C), in U's dtype and layout; equal to U at the identity and U's size.
+    """
+    return _backend(backend).transform(
+        U,
+        theta,
+        transformation=transformation,
+        size=size,
+        kernel=kernel,
+        padding=padding,
+        fill=fill,
+        align_corners=align_corners,
+        deterministic=deterministic,
+    )
+
+
+def transform_backward(
+    dV: ArrayLike,
+    U: ArrayLike,
+    theta: ArrayLike,
+    *,
+    transformation: Transformation = AFFINE,
+    kernel: Kernels = BILINEAR,
+    padding: str = "zeros",
+    fill: float = 0.0,
+    tie: str = "right",
+    align_corners: bool = True,
+    backend: str = "auto",
+    deterministic: bool = True,
+) -> tuple[Array, Array]:
+    """The gradients of `transform`; the output's size is dV's.
+
+    dV  (B, H', W', C)  loss gradient at V, in U's dtype
+    Returns dU like U and dtheta like theta.
+    """
+    return _backend(backend).transform_backward(
+        dV,
+        U,
+        theta,
+        transformation=transformation,
+        kernel=kernel,
+        padding=padding,
+        fill=fill,
+        tie=tie,
+        align_corners=align_corners,
+        deterministic=deterministic,
+    )
+
+
+def _backend(name: str) -> Backend:
+    return backends.get("reference" if name == "auto" else name)

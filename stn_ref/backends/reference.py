@@ -1,0 +1,112 @@
+"""The reference backend: the equations themselves, and θ to V by the centred formula."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from stn_ref import equations
+from stn_ref.backends.pixels import source_pixels, source_pixels_backward
+from stn_ref.equations import AFFINE, BILINEAR, Transformation
+from stn_ref.equations.arguments import Array, Size, feature_map, flag, shaped, size2
+from stn_ref.equations.sampler import Kernels
+
+
+def is_available() -> bool:
+    """True: it needs NumPy alone."""
+    return True
+
+
+def sample(
+    U: ArrayLike,
+    xy: ArrayLike,
+    *,
+    kernel: Kernels = BILINEAR,
+    padding: str = "zeros",
+    fill: float = 0.0,
+    deterministic: bool = True,
+) -> Array:
+    """Eq. 3; see `stn_ref.equations.sample`. It is always deterministic."""
+    flag("deterministic", deterministic)
+    return equations.sample(U, xy, kernel=kernel, padding=padding, fill=fill)
+
+
+def sample_backward(
+    dV: ArrayLike,
+    U: ArrayLike,
+    xy: ArrayLike,
+    *,
+    kernel: Kernels = BILINEAR,
+    padding: str = "zeros",
+    fill: float = 0.0,
+    tie: str = "right",
+    deterministic: bool = True,
+) -> tuple[Array, Array, tuple[Array, Array]]:
+    """Eqs. 6 and 7; see `stn_ref.equations.sample_backward`."""
+    flag("deterministic", deterministic)
+    return equations.sample_backward(dV, U, xy, kernel=kernel, padding=padding, fill=fill, tie=tie)
+
+
+def transform(
+    U: ArrayLike,
+    theta: ArrayLike,
+    *,
+    transformation: Transformation = AFFINE,
+    size: Size | None = None,
+    kernel: Kernels = BILINEAR,
+    padding: str = "zeros",
+    fill: float = 0.0,
+    align_corners: bool = True,
+    deterministic: bool = True,
+) -> Array:
+    """Warp a feature map: θ to source pixels by the centred formula, then Eq. 3.
+
+    U      (B, H, W, C)             input feature map
+    theta  (B, *identity().shape)   parameters of the transformation
+    size   (H', W') of the output, U's if None
+    Returns V (B, H', W', C), in U's dtype and layout; equal to U at the identity and U's size.
+    Raises TypeError or ValueError if an argument has another form.
+    """
+    flag("deterministic", deterministic)
+    U, theta = _checked(U, theta, transformation)
+    xy = source_pixels(
+        theta,
+        transformation,
+        U.shape[1:3] if size is None else size2(size),
+        U.shape[1:3],
+        align_corners,
+    )
+    return equations.sample(U, xy, kernel=kernel, padding=padding, fill=fill)
+
+
+def transform_backward(
+    dV: ArrayLike,
+    U: ArrayLike,
+    theta: ArrayLike,
+    *,
+    transformation: Transformation = AFFINE,
+    kernel: Kernels = BILINEAR,
+    padding: str = "zeros",
+    fill: float = 0.0,
+    tie: str = "right",
+    align_corners: bool = True,
+    deterministic: bool = True,
+) -> tuple[Array, Array]:
+    """The way back of `transform`: ∂L/∂θ = Σ_i ∂L/∂(x_i, y_i) ∂(x_i, y_i)/∂θ.
+
+    dV  (B, H', W', C)  loss gradient at V, in U's dtype
+    Returns dU in U's dtype and layout and dtheta in θ's dtype.
+    """
+    flag("deterministic", deterministic)
+    U, theta = _checked(U, theta, transformation)
+    dV = shaped("dV", dV, (len(U), "H'", "W'", U.shape[3]))
+    xy = source_pixels(theta, transformation, dV.shape[1:3], U.shape[1:3], align_corners)
+    dU, dxy, _ = equations.sample_backward(
+        dV, U, xy, kernel=kernel, padding=padding, fill=fill, tie=tie
+    )
+    return dU, source_pixels_backward(dxy, theta, transformation, U.shape[1:3], align_corners)
+
+
+def _checked(U: ArrayLike, theta: ArrayLike, transformation: Transformation) -> tuple[Array, Array]:
+    U = feature_map(U)
+    return U, shaped("theta", theta, (len(U), *np.shape(transformation.identity())))

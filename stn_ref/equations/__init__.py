@@ -1,0 +1,42 @@
+"""Section 3 of the paper in plain NumPy, one idea a file, in the paper's order.
+
+§3.1  localisation                        θ = f_loc(U)
+§3.2  lattice, transformation, affine     G, T_θ(G), Eqs. 1 and 2
+§3.3  kernels, padding, taps, sampler     Eqs. 3 to 7
+§3.4  transformer                         the module
+"""
+
+from stn_ref.equations.affine import AFFINE, ATTENTION, ROTATION, SIMILARITY, TRANSLATION
+from stn_ref.equations.kernels import BILINEAR, INTEGER, Kernel, hat, keys
+from stn_ref.equations.lattice import target_grid, to_pixels, to_pixels_backward
+from stn_ref.equations.localisation import f_loc, f_loc_backward, initial_layers
+from stn_ref.equations.padding import PADDINGS
+from stn_ref.equations.sampler import sample, sample_backward, sample_dense
+from stn_ref.equations.transformation import Transformation
+from stn_ref.equations.transformer import spatial_transformer, spatial_transformer_backward
+
+__all__ = [
+    "AFFINE",
+    "ATTENTION",
+    "BILINEAR",
+    "INTEGER",
+    "PADDINGS",
+    "ROTATION",
+    "SIMILARITY",
+    "TRANSLATION",
+    "Kernel",
+    "Transformation",
+    "f_loc",
+    "f_loc_backward",
+    "hat",
+    "initial_layers",
+    "keys",
+    "sample",
+    "sample_backward",
+    "sample_dense",
+    "spatial_transformer",
+    "spatial_transformer_backward",
+    "target_grid",
+    "to_pixels",
+    "to_pixels_backward",
+]

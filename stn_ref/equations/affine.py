@@ -1,0 +1,161 @@
+"""§3.2, Eqs. 1 and 2: the affine transformation A_θ, and those whose θ fills in its six numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from stn_ref.equations.arguments import Array, shaped, theta_and_lattice
+from stn_ref.equations.transformation import Transformation
+
+
+@np.errstate(invalid="ignore", over="ignore")
+def affine_grid(theta: ArrayLike, G: ArrayLike) -> Array:
+    """Send every target point to its source point.
+
+        (x_i^s, y_i^s)^T = A_θ (x_i^t, y_i^t, 1)^T                            Eq. 1
+
+    theta  (B, 2, 3)                       A_θ
+    G      (H', W', 2) or (B, H', W', 2)   target points, normalised, (x, y)
+    Returns T_θ(G) (B, H', W', 2), normalised, in the wider dtype of θ and G.
+    Raises TypeError or ValueError if θ or G has another form.
+    """
+    theta, G = theta_and_lattice(theta, G, (2, 3))
+    A_T = theta.swapaxes(1, 2)[:, None]
+    return np.asarray(_homogeneous(G) @ A_T)
+
+
+@np.errstate(invalid="ignore", over="ignore")
+def affine_grid_backward(dgrid: ArrayLike, theta: ArrayLike, G: ArrayLike) -> tuple[Array, Array]:
+    """Gradients of Eq. 1, which is linear in θ and in G.
+
+        ∂L/∂A_θ = Σ_i ∂L/∂(x_i^s, y_i^s)^T (x_i^t, y_i^t, 1)                  Eq. 1
+        ∂L/∂G_i = A_θ[:, :2]^T ∂L/∂(x_i^s, y_i^s)^T
+
+    dgrid  (B, H', W', 2)  gradient of the loss at the source points
+    Returns dtheta (B, 2, 3) in θ's dtype and dG in G's shape and dtype.
+    """
+    theta, G = theta_and_lattice(theta, G, (2, 3))
+    dgrid = shaped("dgrid", dgrid, (len(theta), *G.shape[-3:]))
+    P = np.broadcast_to(_homogeneous(G), (*dgrid.shape[:-1], 3))
+    dtheta = np.einsum("bijk,bijl->bkl", dgrid, P)
+    dG = dgrid @ theta[:, None, :, :2]
+    if G.ndim == 3:
+        dG = dG.sum(axis=0)
+    return dtheta.astype(theta.dtype, copy=False), dG.astype(G.dtype, copy=False)
+
+
+def _homogeneous(G: Array) -> Array:
+    """(x, y, 1), with a batch axis."""
+    ones = np.ones((*G.shape[:-1], 1), G.dtype)
+    return np.concatenate([G, ones], axis=-1).reshape(-1, *G.shape[-3:-1], 3)
+
+
+def attention_matrix(theta: Array) -> Array:
+    """Scale and translation only: crop, in a word.
+
+        A_θ = [ s  0  t_x ]
+              [ 0  s  t_y ]                                                   Eq. 2
+
+    theta  (B, 3)  s, t_x, t_y
+    Returns A_θ (B, 2, 3).
+    """
+    s, t_x, t_y = theta.T
+    return _rows([s, 0, t_x], [0, s, t_y])
+
+
+def attention_matrix_backward(dA: Array, theta: Array) -> Array:
+    """ds = dA_11 + dA_22, dt_x = dA_13, dt_y = dA_23: Eq. 2 is linear in θ."""
+    return np.stack([dA[:, 0, 0] + dA[:, 1, 1], dA[:, 0, 2], dA[:, 1, 2]], axis=-1)
+
+
+def translation_matrix(theta: Array) -> Array:
+    """[1 0 t_x; 0 1 t_y] from θ (B, 2) = t_x, t_y.                              §3.2"""
+    t_x, t_y = theta.T
+    return _rows([1, 0, t_x], [0, 1, t_y])
+
+
+def translation_matrix_backward(dA: Array, theta: Array) -> Array:
+    """dt_x = dA_13, dt_y = dA_23."""
+    return dA[:, :, 2]
+
+
+def similarity_matrix(theta: Array) -> Array:
+    """[a −b t_x; b a t_y] from θ (B, 4) = a, b, t_x, t_y: rotation and scale.     §3.2"""
+    a, b, t_x, t_y = theta.T
+    return _rows([a, -b, t_x], [b, a, t_y])
+
+
+def similarity_matrix_backward(dA: Array, theta: Array) -> Array:
+    """da = dA_11 + dA_22, db = dA_21 − dA_12, dt_x = dA_13, dt_y = dA_23."""
+    da, db = dA[:, 0, 0] + dA[:, 1, 1], dA[:, 1, 0] - dA[:, 0, 1]
+    return np.stack([da, db, dA[:, 0, 2], dA[:, 1, 2]], axis=-1)
+
+
+@np.errstate(invalid="ignore")
+def rotation_matrix(theta: Array) -> Array:
+    """[cos a −sin a 0; sin a cos a 0] from θ (B, 1) = a, in radians.              §3.2"""
+    cos, sin = np.cos(theta[:, 0]), np.sin(theta[:, 0])
+    return _rows([cos, -sin, 0], [sin, cos, 0])
+
+
+@np.errstate(invalid="ignore")
+def rotation_matrix_backward(dA: Array, theta: Array) -> Array:
+    """da = cos a (dA_21 − dA_12) − sin a (dA_11 + dA_22)."""
+    cos, sin = np.cos(theta[:, 0]), np.sin(theta[:, 0])
+    da = cos * (dA[:, 1, 0] - dA[:, 0, 1]) - sin * (dA[:, 0, 0] + dA[:, 1, 1])
+    return np.stack([da], axis=-1)
+
+
+def _rows(first: list[Array | int], second: list[Array | int]) -> Array:
+    """(B, 2, 3) from entries that are (B,) or constant; laid out as the equation is printed."""
+    entries = np.broadcast_arrays(*[e for e in first + second if isinstance(e, np.ndarray)])
+    A = np.zeros((len(entries[0]), 2, 3), entries[0].dtype)
+    for k, row in enumerate((first, second)):
+        for l, entry in enumerate(row):
+            A[:, k, l] = entry
+    return A
+
+
+def _within_affine(
+    name: str,
+    identity: ArrayLike,
+    A: Callable[[Array], Array],
+    A_backward: Callable[[Array, Array], Array],
+) -> Transformation:
+    """The transformation whose θ makes an affine matrix A(θ): Eq. 1 does the rest."""
+    parameters = np.shape(identity)
+
+    def grid(theta: ArrayLike, G: ArrayLike) -> Array:
+        theta, G = theta_and_lattice(theta, G, parameters)
+        return affine_grid(A(theta), G)
+
+    def grid_backward(dgrid: ArrayLike, theta: ArrayLike, G: ArrayLike) -> tuple[Array, Array]:
+        theta, G = theta_and_lattice(theta, G, parameters)
+        dA, dG = affine_grid_backward(dgrid, A(theta), G)
+        return A_backward(dA, theta), dG
+
+    def matrix(theta: ArrayLike) -> Array:
+        theta = shaped("theta", theta, ("B", *parameters))
+        last = np.broadcast_to(np.array([0, 0, 1], theta.dtype), (len(theta), 1, 3))
+        return np.concatenate([A(theta), last], axis=1)
+
+    def matrix_backward(dmatrix: ArrayLike, theta: ArrayLike) -> Array:
+        theta = shaped("theta", theta, ("B", *parameters))
+        dmatrix = shaped("dmatrix", dmatrix, (len(theta), 3, 3))
+        return A_backward(dmatrix[:, :2], theta).astype(theta.dtype, copy=False)
+
+    return Transformation(
+        name, lambda: np.array(identity, float), grid, grid_backward, matrix, matrix_backward
+    )
+
+
+AFFINE = _within_affine("affine", [[1, 0, 0], [0, 1, 0]], lambda A: A, lambda dA, A: dA)
+ATTENTION = _within_affine("attention", [1, 0, 0], attention_matrix, attention_matrix_backward)
+TRANSLATION = _within_affine("translation", [0, 0], translation_matrix, translation_matrix_backward)
+SIMILARITY = _within_affine(
+    "similarity", [1, 0, 0, 0], similarity_matrix, similarity_matrix_backward
+)
+ROTATION = _within_affine("rotation", [0], rotation_matrix, rotation_matrix_backward)

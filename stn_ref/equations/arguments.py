@@ -1,0 +1,117 @@
+"""What may be passed in: dtypes, shapes and names, each checked where a public function begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array: TypeAlias = NDArray[Any]
+Size: TypeAlias = tuple[int, int]
+
+FLOATS = (np.float32, np.float64, np.longdouble)
+
+
+def floating(name: str, value: ArrayLike) -> Array:
+    """The array itself, or a TypeError that names the cast."""
+    array = np.asarray(value)
+    if array.dtype.type not in FLOATS:
+        raise TypeError(
+            f"{name} has dtype {array.dtype}; expected float32 or float64: "
+            f"cast it, say with np.asarray({name}).astype(np.float64)"
+        )
+    return array
+
+
+def like(name: str, array: Array, other_name: str, other: Array) -> Array:
+    """A gradient has the dtype of the array that it is the gradient of."""
+    if array.dtype != other.dtype:
+        raise TypeError(
+            f"{name} has dtype {array.dtype} and {other_name} has {other.dtype}; they must agree: "
+            f"cast {name} with {name}.astype(np.{other.dtype})"
+        )
+    return array
+
+
+def shaped(name: str, value: ArrayLike, expected: Sequence[int | str]) -> Array:
+    """A floating array of this shape; an axis given as a letter may have any length."""
+    array = floating(name, value)
+    fits = array.ndim == len(expected) and all(
+        isinstance(want, str) or got == want
+        for got, want in zip(array.shape, expected, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join(str(axis) for axis in expected) + ("," if len(expected) == 1 else "")
+        raise ValueError(f"{name} has shape {array.shape}; expected ({wanted})")
+    return array
+
+
+def feature_map(U: ArrayLike, name: str = "U") -> Array:
+    """U (B, H, W, C) with at least one pixel; B and C may be 0."""
+    array = shaped(name, U, ("B", "H", "W", "C"))
+    if 0 in array.shape[1:3]:
+        raise ValueError(f"{name} has shape {array.shape}; H and W must be at least 1")
+    return array
+
+
+def points(name: str, value: ArrayLike, batch: int | None = None) -> Array:
+    """(B, H', W', 2), last axis (x, y), of the same batch as the feature map."""
+    array = floating(name, value)
+    if array.ndim != 4 or array.shape[-1] != 2:
+        raise ValueError(
+            f"{name} has shape {array.shape}; expected (B, H', W', 2), last axis 2, (x, y)"
+        )
+    if batch is not None and len(array) != batch:
+        raise ValueError(f"{name} has batch {len(array)} and U has {batch}; they must be equal")
+    return array
+
+
+def theta_and_lattice(
+    theta: ArrayLike, G: ArrayLike, parameters: Sequence[int]
+) -> tuple[Array, Array]:
+    """θ (B, *parameters) and G (H', W', 2) or (B, H', W', 2)."""
+    theta, G = shaped("theta", theta, ("B", *parameters)), floating("G", G)
+    if G.ndim not in (3, 4) or G.shape[-1] != 2:
+        raise ValueError(f"G has shape {G.shape}; expected (H', W', 2) or (B, H', W', 2)")
+    if G.ndim == 4 and len(G) != len(theta):
+        raise ValueError(f"G has batch {len(G)} and theta has {len(theta)}; they must be equal")
+    return theta, G
+
+
+def size2(size: object, *, least: int = 0, name: str = "size") -> Size:
+    """Two whole numbers, (height, width)."""
+    if (
+        not isinstance(size, Sequence | np.ndarray)
+        or len(size) != 2
+        or not all(isinstance(s, int | np.integer) and not isinstance(s, bool) for s in size)
+    ):
+        raise TypeError(f"{name} is {size!r}; expected two integers, (height, width)")
+    if min(size) < least:
+        raise ValueError(f"{name} is {tuple(size)}; each must be at least {least}")
+    return int(size[0]), int(size[1])
+
+
+def choice(name: str, value: object, options: Sequence[str]) -> str:
+    """One of the names."""
+    if value not in options or not isinstance(value, str):
+        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, options))}")
+    return value
+
+
+def flag(name: str, value: object) -> bool:
+    """True or False, not merely truthy: `align_corners="false"` is a mistake."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} is {value!r}; expected True or False")
+    return bool(value)
+
+
+def fill_value(fill: object, padding: str) -> float:
+    """The value outside the plane; anything but 0 needs padding="constant"."""
+    if isinstance(fill, bool) or not isinstance(fill, Real):
+        raise TypeError(f"fill is {fill!r}; expected a number")
+    if fill != 0 and padding != "constant":
+        raise ValueError(f'fill is {fill!r} with padding={padding!r}; it needs padding="constant"')
+    return float(fill)

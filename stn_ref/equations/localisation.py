@@ -1,0 +1,89 @@
+"""§3.1, the localisation network θ = f_loc(U), here as a multilayer perceptron."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from stn_ref.equations.arguments import Array, feature_map, floating, shaped
+
+Layer: TypeAlias = tuple[Array, Array]  # W (F, units), b (units,); the last to θ's shape
+
+
+def initial_layers(
+    rng: np.random.Generator,
+    inputs: int,
+    hidden: Sequence[int],
+    identity: ArrayLike,
+) -> list[Layer]:
+    """Weights of f_loc, so that it starts at the identity transformation.        §3.1
+
+    rng       where the hidden weights come from, uniform in ±1/√fan_in
+    inputs    H·W·C
+    hidden    units of each hidden layer
+    identity  θ of the identity: the regression layer's bias; its weights are 0
+    Returns [(W, b), …], hidden layers first, the regression layer last.
+    """
+    identity = floating("identity", identity)
+    layers = []
+    for units in hidden:
+        limit = 1 / np.sqrt(inputs)
+        W, b = rng.uniform(-limit, limit, (inputs, units)), rng.uniform(-limit, limit, units)
+        layers.append((W, b))
+        inputs = units
+    return [*layers, (np.zeros((inputs, *identity.shape)), identity.copy())]
+
+
+def f_loc(U: ArrayLike, layers: Sequence[Layer]) -> Array:
+    """Predict the transformation's parameters from the feature map.
+
+        θ = f_loc(U):   h_0 = U,   h_l = max(0, h_{l−1} W_l + b_l),   θ = h W_θ + b_θ     §3.1
+
+    U       (B, H, W, C)  input feature map, flattened to h_0
+    layers  [(W, b), …]   the last, the regression layer, ends in θ's shape
+    Returns theta (B, *b_θ.shape).
+    Raises TypeError or ValueError if U or a layer has another form.
+    """
+    theta, _ = _forward(U, layers)
+    return theta
+
+
+def f_loc_backward(
+    dtheta: ArrayLike, U: ArrayLike, layers: Sequence[Layer]
+) -> tuple[Array, list[Layer]]:
+    """Carry the gradient of θ to the feature map and to every weight.            §3.1
+
+        ∂L/∂W_l = h_{l−1}^T δ_l,   ∂L/∂b_l = Σ_B δ_l,   δ_{l−1} = [h_{l−1} > 0] δ_l W_l^T
+
+    dtheta  (B, *b_θ.shape)  loss gradient at θ
+    Returns dU (B, H, W, C) and dlayers, alike in structure to layers.
+    """
+    theta, h = _forward(U, layers)
+    delta = shaped("dtheta", dtheta, theta.shape)
+    dlayers: list[Layer] = []
+    for (W, b), h_in in zip(reversed(layers), reversed(h), strict=True):
+        dW = np.tensordot(h_in, delta, (0, 0)).astype(W.dtype, copy=False)
+        dlayers.insert(0, (dW, delta.sum(axis=0).astype(b.dtype, copy=False)))
+        delta = np.tensordot(delta, W, (range(1, delta.ndim), range(1, W.ndim)))
+        if h_in is not h[0]:
+            delta = (h_in > 0) * delta
+    U = feature_map(U)
+    return delta.reshape(U.shape).astype(U.dtype, copy=False), dlayers
+
+
+def _forward(U: ArrayLike, layers: Sequence[Layer]) -> tuple[Array, list[Array]]:
+    """θ, and the input of every layer."""
+    U = feature_map(U)
+    if len(layers) == 0:
+        raise ValueError("layers is empty; expected at least the final regression layer")
+    h = [U.reshape(len(U), -1)]
+    for l, (W, b) in enumerate(layers):
+        b = floating(f"layers[{l}] b", b)
+        W = shaped(f"layers[{l}] W", W, (h[l].shape[1], *b.shape))
+        h.append(np.tensordot(h[l], W, 1) + b)
+        if l < len(layers) - 1:
+            h[-1] = np.maximum(0, h[-1])
+    return h[-1], h[:-1]

@@ -1,0 +1,75 @@
+"""§3.4, the spatial transformer: localise, make the grid, sample. Figure 2 of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from numpy.typing import ArrayLike
+
+from stn_ref.equations.affine import AFFINE
+from stn_ref.equations.arguments import Array, Size, feature_map
+from stn_ref.equations.kernels import BILINEAR
+from stn_ref.equations.lattice import target_grid, to_pixels, to_pixels_backward
+from stn_ref.equations.localisation import Layer, f_loc, f_loc_backward
+from stn_ref.equations.sampler import Kernels, sample, sample_backward
+from stn_ref.equations.transformation import Transformation
+
+
+def spatial_transformer(
+    U: ArrayLike,
+    layers: Sequence[Layer],
+    *,
+    transformation: Transformation = AFFINE,
+    size: Size | None = None,
+    kernel: Kernels = BILINEAR,
+    padding: str = "zeros",
+    align_corners: bool = True,
+) -> Array:
+    """Transform a feature map by what a localisation network sees in it.
+
+        θ = f_loc(U),   xy = T_θ(G),   V_i^c = Σ_n Σ_m U_nm^c k(x_i − m) k(y_i − n)   §3.4
+
+    U       (B, H, W, C)  input feature map
+    layers  [(W, b), …]   weights of f_loc, whose θ is the transformation's
+    size    (H', W') of the output, U's if None
+    Returns V (B, H', W', C), in U's dtype.
+    Raises TypeError or ValueError if an argument has another form.
+    """
+    U = feature_map(U)
+    G = target_grid(U.shape[1:3] if size is None else size, align_corners=align_corners)
+    theta = f_loc(U, layers)
+    grid = transformation.grid(theta, G)
+    xy = to_pixels(grid, U.shape[1:3], align_corners=align_corners)
+    return sample(U, xy, kernel=kernel, padding=padding)
+
+
+def spatial_transformer_backward(
+    dV: ArrayLike,
+    U: ArrayLike,
+    layers: Sequence[Layer],
+    *,
+    transformation: Transformation = AFFINE,
+    size: Size | None = None,
+    kernel: Kernels = BILINEAR,
+    padding: str = "zeros",
+    tie: str = "right",
+    align_corners: bool = True,
+) -> tuple[Array, list[Layer]]:
+    """Walk the same stairs back; U is reached twice, as what is sampled and as what is seen.   §3.4
+
+        ∂L/∂U = (Eq. 6) + ∂L/∂θ ∂f_loc/∂U,   ∂L/∂θ = Σ_i (Eq. 7) ∂T_θ(G_i)/∂θ
+
+    dV  (B, H', W', C)  loss gradient at V
+    Returns dU (B, H, W, C) and dlayers, alike in structure to layers.
+    """
+    U = feature_map(U)
+    G = target_grid(U.shape[1:3] if size is None else size, align_corners=align_corners)
+    theta = f_loc(U, layers)
+    grid = transformation.grid(theta, G)
+    xy = to_pixels(grid, U.shape[1:3], align_corners=align_corners)
+
+    dU_sampled, dxy, _ = sample_backward(dV, U, xy, kernel=kernel, padding=padding, tie=tie)
+    dgrid = to_pixels_backward(dxy, U.shape[1:3], align_corners=align_corners)
+    dtheta, _ = transformation.grid_backward(dgrid, theta, G)
+    dU_seen, dlayers = f_loc_backward(dtheta, U, layers)
+    return dU_sampled + dU_seen, dlayers

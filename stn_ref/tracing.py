@@ -1,0 +1,173 @@
+"""One output pixel through every equation of §3.2 and §3.3: the paper, run by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from stn_ref.backends.pixels import source_pixels, wide_theta
+from stn_ref.equations import AFFINE, BILINEAR, Transformation, target_grid
+from stn_ref.equations.arguments import Array, Size, choice, feature_map, size2
+from stn_ref.equations.kernels import TIES, per_axis
+from stn_ref.equations.padding import OUTSIDE
+from stn_ref.equations.sampler import Kernels, sample, weights_and_slopes
+from stn_ref.equations.taps import cell
+
+EQUATION = {"affine": "Eq. 1", "attention": "Eq. 2", "integer": "Eq. 4", "bilinear": "Eq. 5"}
+CHANNELS_SHOWN = 3
+
+
+class TracedTap(NamedTuple):
+    """One term of the double sum of Eq. 3."""
+
+    n: int  # the pixel that stands for the tap, −1 outside
+    m: int
+    k_y: float
+    k_x: float
+    dk_y: float
+    dk_x: float
+    value: Array  # U_nm, (C,); the fill where the tap is outside
+
+    @property
+    def weight(self) -> float:
+        """∂V/∂U_nm, Eq. 6."""
+        return self.k_x * self.k_y
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One output pixel; print it."""
+
+    at: tuple[int, int, int]
+    transformation: str
+    kernel: tuple[str, str]
+    padding: str
+    tie: str
+    G: Array  # (2,) the pixel in the target lattice
+    grid: Array  # (2,) T_θ(G), normalised
+    xy: Array  # (2,) source point, pixels
+    cell: Array  # (2,) ⌊x⌋, ⌊y⌋
+    f: Array  # (2,) x − ⌊x⌋, y − ⌊y⌋
+    taps: tuple[TracedTap, ...]
+    V: Array  # (C,)
+    dV_dx: Array  # (C,)
+    dV_dy: Array  # (C,)
+
+    def __str__(self) -> str:
+        b, i, j = self.at
+        T, k = EQUATION.get(self.transformation, "§3.2"), EQUATION.get(self.kernel[0], "Eq. 3")
+        lines = [
+            f"V[{b}, {i}, {j}] · {self.transformation} · {', '.join(dict.fromkeys(self.kernel))}"
+            f" · padding {self.padding} · tie {self.tie}",
+            "",
+            f"§3.2    G_i       (x^t, y^t) = ({self.G[0]:.6g}, {self.G[1]:.6g})",
+            f"{T:<7} T_θ(G_i)  (x^s, y^s) = ({self.grid[0]:.6g}, {self.grid[1]:.6g})",
+            f"§3.2    pixels    (x, y) = ({self.xy[0]:.9g}, {self.xy[1]:.9g})",
+            f"§3.3    cell      (⌊x⌋, ⌊y⌋) = ({self.cell[0]:.9g}, {self.cell[1]:.9g}),"
+            f"  fractions ({self.f[0]:.6g}, {self.f[1]:.6g})",
+        ]
+        if np.isnan(self.xy).any():
+            return "\n".join([*lines, "        a coordinate is NaN: no taps, and V is NaN"])
+        for c in range(min(len(self.V), CHANNELS_SHOWN)):
+            lines += ["", *self._channel(c, k)]
+        if len(self.V) > CHANNELS_SHOWN:
+            lines += ["", f"… and {len(self.V) - CHANNELS_SHOWN} more channels"]
+        return "\n".join(lines)
+
+    def _channel(self, c: int, k: str) -> list[str]:
+        """The terms of Eqs. 3, 6 and 7 for one channel, and their sums."""
+        head = ("n", "m", "U_nm", "k(x−m)", "k(y−n)", "∂V/∂U_nm", "U k k", "U k′ k", "U k k′")
+        equations = ("", "", f"c = {c}", k, k, "Eq. 6", "Eq. 3", "Eq. 7 x", "Eq. 7 y")
+        table: list[tuple[str, ...]] = [equations, head]
+        for t in self.taps:
+            u = t.value[c]
+            terms = (u * t.weight, u * t.dk_x * t.k_y, u * t.k_x * t.dk_y)
+            numbers = (u, t.k_x, t.k_y, t.weight, *terms)
+            place = ["·" if p == OUTSIDE else str(p) for p in (t.n, t.m)]
+            table.append((*place, *(f"{number:.6g}" for number in numbers)))
+        sums = (self.V[c], self.dV_dx[c], self.dV_dy[c])
+        table.append(("", "", "", "", "", "sum", *(f"{number:.6g}" for number in sums)))
+        table.append(("", "", "", "", "", "", "V", "∂V/∂x", "∂V/∂y"))
+        widths = [4, 4, *[11] * 7]
+        return ["".join(map(str.rjust, row, widths)).rstrip() for row in table]
+
+
+def trace(
+    U: ArrayLike,
+    theta: ArrayLike,
+    at: tuple[int, int, int],
+    *,
+    transformation: Transformation = AFFINE,
+    size: Size | None = None,
+    kernel: Kernels = BILINEAR,
+    padding: str = "zeros",
+    fill: float = 0.0,
+    tie: str = "right",
+    align_corners: bool = True,
+) -> Trace:
+    """Follow one output pixel through every equation; V is that of `transform`, bit for bit.
+
+    U      (B, H, W, C)             input feature map
+    theta  (B, *identity().shape)   parameters of the transformation
+    at     (b, i, j)                the output pixel V[b, i, j]
+    Returns a Trace; `print` it.
+    Raises TypeError or ValueError if an argument has another form, IndexError never.
+    """
+    U = feature_map(U)
+    size = size2(U.shape[1:3] if size is None else size)
+    b, i, j = _place(at, (len(U), *size))
+    theta = wide_theta(np.asarray(theta), transformation)
+    if len(theta) != len(U):
+        raise ValueError(f"theta has batch {len(theta)} and U has {len(U)}; they must be equal")
+    U, theta = U[b : b + 1], theta[b : b + 1]
+    G = target_grid(size, align_corners=align_corners)[i : i + 1, j : j + 1]
+    xy = source_pixels(theta, transformation, size, U.shape[1:3], align_corners)
+    xy = xy[:, i : i + 1, j : j + 1]
+
+    V = sample(U, xy, kernel=kernel, padding=padding, fill=fill)[0, 0, 0]
+    kernel_x, kernel_y = per_axis(kernel)
+    choice("tie", tie, TIES)
+    rows = weights_and_slopes(xy[..., 1], U.shape[1], kernel_y, padding, tie)
+    columns = weights_and_slopes(xy[..., 0], U.shape[2], kernel_x, padding, tie)
+    taps = tuple(
+        TracedTap(
+            n := int(n_.item()),
+            m := int(m_.item()),
+            k_y.item(),
+            k_x.item(),
+            dk_y.item(),
+            dk_x.item(),
+            np.full(len(V), fill) if OUTSIDE in (n, m) else U[0, n, m],
+        )
+        for n_, k_y, dk_y, _ in rows
+        for m_, k_x, dk_x, _ in columns
+    )
+    nowhere = np.nan if np.isnan(xy).any() else 0
+    return Trace(
+        (b, i, j),
+        transformation.name,
+        (kernel_x.name, kernel_y.name),
+        padding,
+        tie,
+        G[0, 0],
+        np.asarray(transformation.grid(theta, G))[0, 0, 0],
+        xy[0, 0, 0],
+        *cell(xy[0, 0, 0]),
+        taps,
+        V,
+        nowhere + np.sum([t.value * t.dk_x * t.k_y for t in taps], axis=0),
+        nowhere + np.sum([t.value * t.k_x * t.dk_y for t in taps], axis=0),
+    )
+
+
+def _place(at: tuple[int, int, int], shape: tuple[int, ...]) -> tuple[int, int, int]:
+    whole = isinstance(at, tuple | list) and all(isinstance(p, int | np.integer) for p in at)
+    if not whole or len(at) != 3:
+        raise TypeError(f"at is {at!r}; expected three integers, (b, i, j)")
+    if not all(0 <= p < s for p, s in zip(at, shape, strict=True)):
+        raise ValueError(f"at is {at!r}; expected it within V's (B, H', W') = {shape}")
+    b, i, j = at
+    return int(b), int(i), int(j)
