@@ -1,0 +1,191 @@
+"""Every backend: its signature, the centred formula, the exact identity."""
+
+import inspect
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+import stn_ref
+from stn_ref import backends
+from stn_ref.backends.contract import Backend
+from stn_ref.backends.pixels import source_pixels, source_pixels_backward
+from stn_ref.equations import (
+    AFFINE,
+    BILINEAR,
+    INTEGER,
+    SIMILARITY,
+    Transformation,
+    keys,
+    sample,
+    sample_backward,
+    target_grid,
+    to_pixels,
+)
+from tests.strategies import TRANSFORMATIONS
+
+NAMES = ("sample", "sample_backward", "transform", "transform_backward")
+each = pytest.mark.parametrize("backend", backends.BACKENDS)
+sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))
+
+
+@each
+def test_a_backend_has_the_signatures_of_the_contract(backend):
+    module = backends.get(backend)
+    assert module.is_available() in (True, False)
+    for name in NAMES:
+        ours, theirs = (inspect.signature(getattr(o, name)) for o in (module, Backend))
+        assert ours == theirs
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_door_adds_only_the_choice_of_a_backend(name):
+    door = dict(inspect.signature(getattr(stn_ref, name)).parameters)
+    assert door.pop("backend").default == "auto"
+    assert door == dict(inspect.signature(getattr(Backend, name)).parameters)
+
+
+@each
+@pytest.mark.parametrize("kernel", [BILINEAR, INTEGER, keys(), keys(-0.5)], ids=lambda k: k.name)
+@given(size=sizes, align_corners=st.booleans(), single=st.booleans(), seed=st.integers(0, 99))
+def test_the_identity_returns_the_image_bit_for_bit(
+    backend, kernel, size, align_corners, single, seed
+):
+    dtype = np.float32 if single else np.float64
+    U = np.random.default_rng(seed).standard_normal((1, *size, 2)).astype(dtype)
+    for transformation in TRANSFORMATIONS:
+        theta = transformation.identity()[None].astype(dtype)
+        V = stn_ref.transform(
+            U,
+            theta,
+            transformation=transformation,
+            kernel=kernel,
+            align_corners=align_corners,
+            backend=backend,
+        )
+        assert_array_equal(V, U)
+
+
+@pytest.mark.parametrize("transformation", TRANSFORMATIONS, ids=lambda t: t.name)
+@given(size=sizes, source=sizes, align_corners=st.booleans(), seed=st.integers(0, 99))
+def test_the_centred_formula_is_the_two_steps_of_the_paper(
+    transformation, size, source, align_corners, seed
+):
+    identity = transformation.identity()
+    theta = identity + np.random.default_rng(seed).uniform(-1, 1, (2, *identity.shape))
+    grid = transformation.grid(theta, target_grid(size, align_corners=align_corners))
+    two_steps = to_pixels(grid, source, align_corners=align_corners)
+    one = source_pixels(theta, transformation, size, source, align_corners)
+    assert_allclose(one, two_steps, atol=1e-12)
+
+
+def test_the_two_steps_miss_whole_pixels_and_the_formula_does_not():
+    misses = 0
+    for size in range(2, 60):
+        G = target_grid((size, size))
+        xy = to_pixels(AFFINE.grid(AFFINE.identity()[None], G), (size, size))
+        misses += not np.array_equal(xy, np.round(xy))
+        theta = AFFINE.identity()[None]
+        exact = source_pixels(theta, AFFINE, (size, size), (size, size), True)
+        assert_array_equal(exact[0, ..., 0], np.tile(np.arange(size), (size, 1)))
+    assert misses > 10
+
+
+def test_a_translation_by_whole_pixels_is_a_shift(rng):
+    U = rng.standard_normal((1, 5, 9, 2))
+    theta = np.array([[[1, 0, 2 / 4], [0, 1, -1 / 2]]])  # c̃ is 4 and 2: two right, one up
+    V = stn_ref.transform(U, theta)
+    expected = np.zeros_like(U)
+    expected[:, 1:, :-2] = U[:, :-1, 2:]
+    assert_array_equal(V, expected)
+
+
+PERSPECTIVE = Transformation(
+    "a user's own",
+    lambda: np.eye(3),
+    grid=None,
+    grid_backward=None,
+    matrix=lambda theta: theta,
+    matrix_backward=lambda dmatrix, theta: dmatrix,
+)
+
+
+def test_a_matrix_with_another_last_row_divides():
+    theta = np.array([[[1.0, 0.2, 0.1], [0.0, 0.8, 0.3], [0.2, -0.1, 1.5]]])
+    xy = source_pixels(theta, PERSPECTIVE, (3, 4), (5, 6), True)
+    P = np.concatenate([target_grid((3, 4)), np.ones((3, 4, 1))], axis=-1)
+    projected = np.einsum("kl,ijl->ijk", theta[0], P)
+    grid = projected[None, ..., :2] / projected[None, ..., 2:]
+    assert_allclose(xy, to_pixels(grid, (5, 6)), atol=1e-14)
+
+
+def test_the_gradient_of_the_divide_agrees_with_differences(rng):
+    theta = np.eye(3) + rng.uniform(-0.2, 0.2, (2, 3, 3))
+    report = stn_ref.check_gradients(
+        lambda theta: source_pixels(theta, PERSPECTIVE, (3, 4), (5, 6), False),
+        lambda dxy, theta: source_pixels_backward(dxy, theta, PERSPECTIVE, (5, 6), False),
+        theta,
+        rng=rng,
+    )
+    report.raise_if_wrong()
+
+
+def test_where_the_denominator_is_zero_nothing_flows_back():
+    theta = np.array([[[1.0, 0, 0], [0, 1, 0], [1, 0, 0]]])  # den = x^t: 0 in the middle column
+    xy = source_pixels(theta, PERSPECTIVE, (3, 3), (3, 3), True)
+    assert not np.isfinite(xy[0, :, 1]).any() and np.isfinite(xy[0, :, [0, 2]]).all()
+    dxy = np.zeros((1, 3, 3, 2))
+    dxy[0, :, 1] = 1
+    dtheta = source_pixels_backward(dxy, theta, PERSPECTIVE, (3, 3), True)
+    assert_array_equal(dtheta, np.zeros((1, 3, 3)))
+
+
+WAVE = Transformation(
+    "no matrix",
+    lambda: np.zeros(1),
+    grid=lambda theta, G: G + theta[:, None, None] * np.sin(G[..., ::-1]),
+    grid_backward=lambda dgrid, theta, G: (
+        np.sum(dgrid * np.sin(G[..., ::-1]), axis=(1, 2, 3))[:, None],
+        None,
+    ),
+)
+
+
+@each
+def test_a_transformation_without_a_matrix_goes_through_its_grid(backend, rng):
+    U, theta = rng.standard_normal((2, 5, 6, 2)), np.array([[0.3], [-0.4]])
+    module = backends.get(backend)
+    V = module.transform(U, theta, transformation=WAVE, size=(4, 3), align_corners=False)
+    G = target_grid((4, 3), align_corners=False)
+    xy = to_pixels(WAVE.grid(theta, G), (5, 6), align_corners=False)
+    assert_allclose(V, sample(U, xy), atol=1e-13)
+    dU, dtheta = module.transform_backward(V, U, theta, transformation=WAVE, align_corners=False)
+    expected_dU, dxy, _ = sample_backward(V, U, xy)
+    expected, _ = WAVE.grid_backward(dxy * [3, 2.5], theta, G)
+    assert_allclose(dU, expected_dU, atol=1e-13)
+    assert_allclose(dtheta, expected, atol=1e-12)
+
+
+@each
+def test_gradients_have_the_dtypes_of_the_contract(backend):
+    U, theta = np.ones((1, 3, 3, 1), np.float32), SIMILARITY.identity()[None]
+    module = backends.get(backend)
+    V = module.transform(U, theta, transformation=SIMILARITY)
+    dU, dtheta = module.transform_backward(V, U, theta, transformation=SIMILARITY)
+    assert (V.dtype, dU.dtype, dtheta.dtype) == (np.float32, np.float32, np.float64)
+    _, single = module.transform_backward(V, U, theta.astype(np.float32), transformation=SIMILARITY)
+    assert single.dtype == np.float32
+
+
+@each
+@pytest.mark.parametrize("tie", ["right", "left", "central", "paper"])
+def test_the_tie_reaches_dtheta(backend, tie, rng):
+    U, dV = rng.standard_normal((1, 4, 5, 2)), rng.standard_normal((1, 4, 5, 2))
+    theta = AFFINE.identity()[None]
+    _, dtheta = backends.get(backend).transform_backward(dV, U, theta, tie=tie)
+    xy = source_pixels(theta, AFFINE, (4, 5), (4, 5), True)
+    _, dxy, _ = sample_backward(dV, U, xy, tie=tie)
+    expected, _ = AFFINE.grid_backward(dxy * [2, 1.5], theta, target_grid((4, 5)))
+    assert_allclose(dtheta, expected, atol=1e-13)

@@ -1,0 +1,119 @@
+"""Bad input is a ValueError or a TypeError that says what was given and what was expected."""
+
+import re
+
+import numpy as np
+import pytest
+
+import stn_ref
+from stn_ref import backends
+from stn_ref import equations as eq
+
+U, XY = np.ones((2, 5, 6, 1)), np.ones((2, 3, 4, 2))
+DV, THETA = np.ones((2, 3, 4, 1)), np.ones((2, 2, 3))
+G = eq.target_grid((3, 4))
+
+
+def sample(U=U, xy=XY, **options):
+    return lambda: stn_ref.sample(U, xy, **options)
+
+
+def backward(dV=DV, U=U, xy=XY, **options):
+    return lambda: stn_ref.sample_backward(dV, U, xy, **options)
+
+
+def transform(U=U, theta=THETA, **options):
+    return lambda: stn_ref.transform(U, theta, **options)
+
+
+def transform_backward(dV=DV, U=U, theta=THETA, **options):
+    return lambda: stn_ref.transform_backward(dV, U, theta, **options)
+
+
+CASES = {
+    "rank of U": (sample(U[0]), ValueError, "U has shape (5, 6, 1); expected (B, H, W, C)"),
+    "integer U": (sample(U.astype(int)), TypeError, "U has dtype int64; expected float32"),
+    "half U": (sample(U.astype(np.float16)), TypeError, "np.asarray(U).astype(np.float64)"),
+    "boolean U": (sample(U > 0), TypeError, "U has dtype bool"),
+    "complex U": (sample(U * 1j), TypeError, "U has dtype complex128"),
+    "object U": (sample(U.astype(object)), TypeError, "U has dtype object"),
+    "empty plane": (sample(U[:, :0]), ValueError, "U has shape (2, 0, 6, 1); H and W must be"),
+    "xy's last axis": (sample(xy=np.ones((2, 3, 4, 3))), ValueError, "last axis 2, (x, y)"),
+    "xy's rank": (sample(xy=XY[0]), ValueError, "xy has shape (3, 4, 2); expected (B, H', W', 2)"),
+    "xy's batch": (sample(xy=XY[:1]), ValueError, "xy has batch 1 and U has 2"),
+    "xy's dtype": (sample(xy=XY.astype(int)), TypeError, "xy has dtype int64"),
+    "kernel by name": (sample(kernel="bilinear"), TypeError, "kernel is 'bilinear'"),
+    "three kernels": (sample(kernel=(eq.BILINEAR,) * 3), TypeError, "one an axis, (x, y)"),
+    "padding": (sample(padding="mirror"), ValueError, "padding is 'mirror'; expected one of"),
+    "padding's type": (sample(padding=None), ValueError, "padding is None"),
+    "fill under zeros": (sample(fill=1.0), ValueError, "fill is 1.0 with padding='zeros'"),
+    "fill's type": (sample(fill="0"), TypeError, "fill is '0'; expected a number"),
+    "backend": (sample(backend="gpu"), ValueError, "backend is 'gpu'; expected one of"),
+    "deterministic": (sample(deterministic="no"), TypeError, "deterministic is 'no'"),
+    "dV's shape": (backward(DV[:, :2]), ValueError, "dV has shape (2, 2, 4, 1); expected (2, 3, 4"),
+    "dV's dtype": (
+        backward(DV.astype(np.float32)),
+        TypeError,
+        "cast dV with dV.astype(np.float64)",
+    ),
+    "tie": (backward(tie="both"), ValueError, "tie is 'both'; expected one of 'right', 'left'"),
+    "paper's tie": (backward(tie="paper", kernel=eq.keys()), ValueError, "needs kernel=BILINEAR"),
+    "theta's shape": (transform(theta=THETA[:, 0]), ValueError, "expected (2, 2, 3)"),
+    "theta's batch": (transform(theta=THETA[:1]), ValueError, "theta has shape (1, 2, 3)"),
+    "theta's dtype": (transform(theta=THETA.astype(int)), TypeError, "theta has dtype int64"),
+    "one parameter": (
+        transform(theta=np.ones(2), transformation=eq.ROTATION),
+        ValueError,
+        "theta has shape (2,); expected (2, 1)",
+    ),
+    "size's form": (transform(size=5), TypeError, "size is 5; expected two integers"),
+    "size's type": (transform(size=(2.0, 3)), TypeError, "size is (2.0, 3)"),
+    "negative size": (transform(size=(-1, 3)), ValueError, "each must be at least 0"),
+    "corners": (transform(align_corners="false"), TypeError, "align_corners is 'false'"),
+    "dV's channels": (transform_backward(np.ones((2, 3, 4, 2))), ValueError, "dV has shape"),
+    "dV's precision": (transform_backward(DV.astype("f4")), TypeError, "dV has dtype float32"),
+    "G's shape": (lambda: eq.AFFINE.grid(THETA, G[0]), ValueError, "G has shape (4, 2)"),
+    "G's batch": (
+        lambda: eq.AFFINE.grid(THETA, np.stack([G] * 3)),
+        ValueError,
+        "G has batch 3 and theta has 2",
+    ),
+    "attention's theta": (lambda: eq.ATTENTION.grid(THETA, G), ValueError, "expected (B, 3)"),
+    "dgrid's shape": (
+        lambda: eq.AFFINE.grid_backward(XY[:, :2], THETA, G),
+        ValueError,
+        "dgrid has shape",
+    ),
+    "lattice": (lambda: eq.target_grid((3, 4, 5)), TypeError, "size is (3, 4, 5)"),
+    "pixels": (lambda: eq.to_pixels(XY, (0, 3)), ValueError, "each must be at least 1"),
+    "layers": (lambda: eq.f_loc(U, []), ValueError, "layers is empty"),
+    "layer's width": (
+        lambda: eq.f_loc(U, [(np.ones((7, 2)), np.ones(2))]),
+        ValueError,
+        "layers[0] W has shape (7, 2); expected (30, 2)",
+    ),
+    "place": (lambda: stn_ref.trace(U, THETA, at=(0, 5, 0)), ValueError, "within V's (B, H', W')"),
+    "place's form": (lambda: stn_ref.trace(U, THETA, at=(0, 1)), TypeError, "three integers"),
+    "trace's tie": (
+        lambda: stn_ref.trace(U, THETA, at=(0, 0, 0), tie="x"),
+        ValueError,
+        "tie is 'x'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bad_input_says_what_was_given_and_what_was_expected(name):
+    call, error, message = CASES[name]
+    with pytest.raises(error, match=re.escape(message)):
+        call()
+
+
+def test_batches_do_not_broadcast():
+    with pytest.raises(ValueError, match="they must be equal"):
+        stn_ref.sample(U[:1], XY)
+
+
+def test_an_unknown_backend_is_an_error_that_names_the_known():
+    with pytest.raises(ValueError, match="expected one of 'reference'"):
+        backends.get("numpy")
