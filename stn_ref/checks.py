@@ -1,0 +1,220 @@
+"""Every gradient in the package, each held against finite differences: `python -m stn_ref check`.
+
+Points are off the knots, where each derivative has one value, unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from stn_ref import equations as eq
+from stn_ref.backends import reference
+from stn_ref.backends.pixels import source_pixels
+from stn_ref.equations.arguments import Array
+from stn_ref.gradcheck import (
+    Report,
+    check_gradients,
+    no_crossing,
+    sampler_knots,
+    sampler_pieces,
+)
+
+Check = Callable[[np.random.Generator], Report]
+
+TRANSFORMATIONS = (eq.AFFINE, eq.ATTENTION, eq.TRANSLATION, eq.SIMILARITY, eq.ROTATION)
+KERNELS = (eq.INTEGER, eq.BILINEAR, eq.keys(), eq.hat(1.5))
+SIZE, SOURCE = (3, 4), (5, 6)  # H', W' and H, W
+
+
+def all_checks() -> Iterator[tuple[str, Check]]:
+    """(name, check) of everything that has a gradient; check(rng) runs it."""
+    yield "f_loc · §3.1", localisation
+    for align_corners in (True, False):
+        yield f"to_pixels · §3.2 · align_corners={align_corners}", partial(pixels, align_corners)
+    for transformation in TRANSFORMATIONS:
+        name = transformation.name
+        yield f"{name}.grid · §3.2", partial(grid, transformation)
+        yield f"{name}.matrix · §3.2", partial(matrix, transformation)
+    for kernel in KERNELS:
+        for padding in eq.PADDINGS:
+            name = f"{kernel.name}, {padding}"
+            yield f"sample · Eqs. 3, 6, 7 · {name}", partial(sampler, kernel, padding)
+            if kernel.Phi:
+                yield f"sample, dΦ · §3.3 · {name}", partial(parameters, kernel, padding)
+    for tie in ("right", "left", "central"):
+        yield f"sample · Eq. 7 · on knots, tie={tie}", partial(on_knots, tie)
+    for transformation in TRANSFORMATIONS:
+        name = transformation.name
+        yield f"transform · §3.2 · {name}", partial(fused, transformation)
+        yield f"transform · §3.2 · {name}, at the identity", partial(identity, transformation)
+    yield "spatial_transformer · §3.4", whole_module
+
+
+def near_identity(transformation: eq.Transformation, rng: np.random.Generator) -> Array:
+    """θ (2, …), the identity and a random step away from it."""
+    start = transformation.identity()
+    return start + rng.uniform(-0.4, 0.4, (2, *start.shape))
+
+
+def localisation(rng: np.random.Generator) -> Report:
+    U = rng.standard_normal((2, *SOURCE, 1))
+    flat = [a for layer in _busy_layers(rng) for a in layer]
+
+    def f_backward(dtheta: Array, U: Array, *flat: Array) -> tuple[Array, ...]:
+        dU, dlayers = eq.f_loc_backward(dtheta, U, _layers(flat))
+        return (dU, *[a for layer in dlayers for a in layer])
+
+    return check_gradients(
+        lambda U, *flat: eq.f_loc(U, _layers(flat)),
+        f_backward,
+        U,
+        *flat,
+        rng=rng,
+        knots=no_crossing(_relu_pieces),
+    )
+
+
+def pixels(align_corners: bool, rng: np.random.Generator) -> Report:
+    grid = rng.uniform(-1.5, 1.5, (2, *SIZE, 2))
+    return check_gradients(
+        lambda grid: eq.to_pixels(grid, SOURCE, align_corners=align_corners),
+        lambda dxy, grid: eq.to_pixels_backward(dxy, SOURCE, align_corners=align_corners),
+        grid,
+        rng=rng,
+    )
+
+
+def grid(transformation: eq.Transformation, rng: np.random.Generator) -> Report:
+    theta, G = near_identity(transformation, rng), eq.target_grid(SIZE)
+    return check_gradients(transformation.grid, transformation.grid_backward, theta, G, rng=rng)
+
+
+def matrix(transformation: eq.Transformation, rng: np.random.Generator) -> Report:
+    assert transformation.matrix and transformation.matrix_backward
+    theta = near_identity(transformation, rng)
+    return check_gradients(transformation.matrix, transformation.matrix_backward, theta, rng=rng)
+
+
+def sampler(kernel: eq.Kernel, padding: str, rng: np.random.Generator) -> Report:
+    options: dict[str, Any] = {"kernel": kernel, "padding": padding}
+    return check_gradients(
+        partial(eq.sample, **options),
+        partial(eq.sample_backward, **options),
+        *_map_and_points(rng),
+        rng=rng,
+        knots=sampler_knots(kernel),
+    )
+
+
+def parameters(kernel: eq.Kernel, padding: str, rng: np.random.Generator) -> Report:
+    """dΦ of both axes, each a row with its own Φ."""
+    U, xy = _map_and_points(rng)
+    fraction = (kernel.support + 0.25) % 0.5  # a quarter from every knot, whatever the support
+    xy = np.floor(xy) + fraction + rng.choice([0.0, 0.5], xy.shape)
+
+    def f(phi_x: Array, phi_y: Array) -> Array:
+        rows = replace(kernel, Phi=tuple(phi_x)), replace(kernel, Phi=tuple(phi_y))
+        return eq.sample(U, xy, kernel=rows, padding=padding)
+
+    def f_backward(dV: Array, phi_x: Array, phi_y: Array) -> tuple[Array, Array]:
+        return eq.sample_backward(dV, U, xy, kernel=kernel, padding=padding)[2]
+
+    phi = np.array(kernel.Phi)
+    return check_gradients(f, f_backward, phi, phi, rng=rng)
+
+
+def on_knots(tie: str, rng: np.random.Generator) -> Report:
+    U, xy = _map_and_points(rng)
+    return check_gradients(
+        eq.sample,
+        partial(eq.sample_backward, tie=tie),
+        U,
+        np.round(xy),
+        rng=rng,
+        knots=sampler_knots(),
+    )
+
+
+def fused(transformation: eq.Transformation, rng: np.random.Generator) -> Report:
+    """θ to V and back by the centred formula, onto another size."""
+
+    def pieces(U: Array, theta: Array) -> Array:
+        return sampler_pieces(source_pixels(theta, transformation, SIZE, SOURCE, False))
+
+    return check_gradients(
+        partial(reference.transform, transformation=transformation, size=SIZE, align_corners=False),
+        partial(reference.transform_backward, transformation=transformation, align_corners=False),
+        rng.standard_normal((2, *SOURCE, 3)),
+        near_identity(transformation, rng),
+        rng=rng,
+        knots=no_crossing(pieces),
+    )
+
+
+def identity(transformation: eq.Transformation, rng: np.random.Generator) -> Report:
+    """dθ where every point is on a knot: Σ dxy ∂xy/∂θ, with dxy of the same tie."""
+    U = rng.standard_normal((2, *SOURCE, 3))
+    theta = np.stack([transformation.identity()] * 2)
+    dV = rng.standard_normal(U.shape)
+    xy = source_pixels(theta, transformation, SOURCE, SOURCE, True)
+    _, dxy, _ = eq.sample_backward(dV, U, xy)
+
+    def f(theta: Array) -> Array:
+        return np.asarray(np.sum(dxy * source_pixels(theta, transformation, SOURCE, SOURCE, True)))
+
+    def f_backward(dout: Array, theta: Array) -> Array:
+        _, dtheta = reference.transform_backward(dV, U, theta, transformation=transformation)
+        return dout * dtheta
+
+    return check_gradients(f, f_backward, theta, rng=rng)
+
+
+def whole_module(rng: np.random.Generator) -> Report:
+    """The module of §3.4, in U and in every weight of its localisation network."""
+    G = eq.target_grid(SIZE)
+
+    def f(U: Array, *flat: Array) -> Array:
+        return eq.spatial_transformer(U, _layers(flat), size=SIZE)
+
+    def f_backward(dV: Array, U: Array, *flat: Array) -> tuple[Array, ...]:
+        dU, dlayers = eq.spatial_transformer_backward(dV, U, _layers(flat), size=SIZE)
+        return (dU, *[a for layer in dlayers for a in layer])
+
+    def pieces(U: Array, *flat: Array) -> Array:
+        grid = eq.AFFINE.grid(eq.f_loc(U, _layers(flat)), G)
+        xy = eq.to_pixels(grid, SOURCE)
+        return np.concatenate([sampler_pieces(xy).ravel(), _relu_pieces(U, *flat)])
+
+    flat = [a for layer in _busy_layers(rng) for a in layer]
+    U = rng.standard_normal((2, *SOURCE, 1))
+    return check_gradients(f, f_backward, U, *flat, rng=rng, knots=no_crossing(pieces))
+
+
+def _map_and_points(rng: np.random.Generator) -> tuple[Array, Array]:
+    """U with three channels, and points that lie up to three pixels outside it."""
+    H, W = SOURCE
+    return rng.standard_normal((2, H, W, 3)), rng.uniform(-3, [W + 2, H + 2], (2, *SIZE, 2))
+
+
+def _busy_layers(rng: np.random.Generator) -> list[tuple[Array, Array]]:
+    """Localisation layers whose regression weights are not 0, so that every path carries."""
+    *hidden, (W, b) = eq.initial_layers(rng, SOURCE[0] * SOURCE[1], (4, 3), eq.AFFINE.identity())
+    return [*hidden, (rng.uniform(-0.3, 0.3, W.shape), b)]
+
+
+def _layers(flat: tuple[Array, ...] | list[Array]) -> list[tuple[Array, Array]]:
+    return list(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _relu_pieces(U: Array, *flat: Array) -> Array:
+    """Which hidden units are on."""
+    h, on = U.reshape(len(U), -1), []
+    for W, b in _layers(flat)[:-1]:
+        h = np.maximum(0, h @ W + b)
+        on.append((h > 0).ravel())
+    return np.concatenate(on)
