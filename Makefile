@@ -9,6 +9,7 @@ demo: .venv/demo
 
 test: .venv/test
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 

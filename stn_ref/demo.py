@@ -76,7 +76,7 @@ def demo(out: Path, *, quick: bool = False) -> bool:
     Raises OSError if the directory cannot be written.
     """
     mpl.use("agg")
-    from stn_ref import plots
+    from stn_ref import diagrams, plots
 
     writable_directory(out)
     ok = print_checks()
@@ -86,11 +86,11 @@ def demo(out: Path, *, quick: bool = False) -> bool:
     traced = stn_ref.trace(U[None], theta[None], at=(0, 6, 11), size=size)
     print(f"\n{traced}\n")
     figures: dict[str, Callable[[], Figure]] = {
-        "module": lambda: plots.module(U, theta, size, transformation=eq.AFFINE),
+        "module": lambda: diagrams.module(U, theta, size, transformation=eq.AFFINE),
         "warped_grids": lambda: plots.warped_grids(U, examples()),
         "kernels": lambda: plots.kernels(kernel_groups()),
-        "trace": lambda: plots.trace(traced, U, V),
-        "knot": lambda: plots.knot(U),
+        "trace": lambda: diagrams.trace(traced, U, V),
+        "knot": lambda: diagrams.knot(U),
     }
     for name, draw in progress(list(figures.items()), "drawing"):
         print(plots.save(draw(), out / f"{name}.png", dpi=50 if quick else 120))

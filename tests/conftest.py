@@ -1,9 +1,13 @@
+import os
+
 import numpy as np
 import pytest
 from hypothesis import settings
 
-settings.register_profile("quick", max_examples=60, deadline=None, print_blob=True)
-settings.load_profile("quick")
+# the same cases every time; HYPOTHESIS_PROFILE=thorough draws many new ones
+settings.register_profile("repeatable", max_examples=60, deadline=None, derandomize=True)
+settings.register_profile("thorough", max_examples=3000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @pytest.fixture

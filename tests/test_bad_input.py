@@ -110,8 +110,9 @@ def test_bad_input_says_what_was_given_and_what_was_expected(name):
 
 
 def test_batches_do_not_broadcast():
-    with pytest.raises(ValueError, match="they must be equal"):
-        stn_ref.sample(U[:1], XY)
+    for image, xy in ((U[:1], XY), (U, XY[:1])):
+        with pytest.raises(ValueError, match="they must be equal"):
+            stn_ref.sample(image, xy)
 
 
 def test_an_unknown_backend_is_an_error_that_names_the_known():

@@ -151,5 +151,7 @@ def test_every_value_is_within_the_rounding_bound(dtype, case, kernel):
     if kernel is INTEGER:
         xy = np.where(np.abs(xy) < 2.0**-50, 0, xy).astype(dtype)
     truth = sample_dense(U.astype(np.longdouble), xy.astype(np.longdouble), kernel=kernel)
-    bound = C[kernel.name] * np.finfo(dtype).eps * magnitude(U, xy.astype(np.longdouble), kernel)
+    info = np.finfo(dtype)
+    bound = C[kernel.name] * info.eps * magnitude(U, xy.astype(np.longdouble), kernel)
+    bound += info.smallest_subnormal
     assert np.all(np.abs(sample(U, xy, kernel=kernel) - truth) <= bound)

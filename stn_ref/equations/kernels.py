@@ -41,7 +41,7 @@ class Kernel:
 
 
 def per_axis(kernel: Kernel | tuple[Kernel, Kernel]) -> tuple[Kernel, Kernel]:
-    """The kernels of x and of y, Eq. 3's Φ_x and Φ_y: one given serves both."""
+    """The kernels of x and of y, one Φ each: one kernel given serves both."""
     pair = kernel if isinstance(kernel, tuple | list) else (kernel, kernel)
     if len(pair) != 2 or not all(isinstance(k, Kernel) for k in pair):
         raise TypeError(f"kernel is {kernel!r}; expected a Kernel or two, one an axis, (x, y)")
@@ -61,7 +61,7 @@ def integer(t: Any, phi: tuple[float, ...]) -> Any:
 
 
 def integer_dk(t: Any, phi: tuple[float, ...]) -> Any:
-    """0: the nearest pixel does not depend on small steps, so Eq. 4 cannot train θ."""
+    """0: the nearest pixel does not depend on small steps, so this kernel cannot train θ."""
     return 0.0 * t
 
 

@@ -1,0 +1,75 @@
+"""Break the code one token at a time and see the tests go red: `python -m tests.mutants`.
+
+mutations.txt holds the breaks. Each is made in a copy of the tree, where the test it names must
+fail; a break that survives, or whose old text is no longer there just once, is a failure.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+FAILED = 1  # pytest's exit status when tests ran and some failed
+
+
+class Mutation(NamedTuple):
+    file: str
+    old: str
+    new: str
+    test: str
+
+    def applies(self) -> bool:
+        return (ROOT / self.file).read_text().count(self.old) == 1
+
+    def is_caught(self) -> bool:
+        """Whether the test fails in a copy of the tree that has the break."""
+        with tempfile.TemporaryDirectory() as copy:
+            for part in ("stn_ref", "tests", "setup.cfg"):
+                source, target = ROOT / part, Path(copy) / part
+                (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+            broken = Path(copy) / self.file
+            broken.write_text(broken.read_text().replace(self.old, self.new))
+            run = subprocess.run(
+                [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider"]
+                + [f"tests/{self.test}"],
+                cwd=copy,
+                capture_output=True,
+                timeout=300,
+            )
+        return run.returncode == FAILED
+
+
+def mutations() -> list[Mutation]:
+    blocks = (ROOT / "tests" / "mutations.txt").read_text().split("\n\n")[1:]
+    found = []
+    for block in blocks:
+        file, rest = block.strip().split("\n- ", 1)
+        old, rest = rest.split("\n+ ", 1)
+        new, test = rest.split("\n> ", 1)
+        found.append(Mutation(file, old, new, test))
+    return found
+
+
+def main() -> int:
+    found = mutations()
+    stale = [m for m in found if not m.applies()]
+    with ThreadPoolExecutor(2) as pool:
+        caught = list(pool.map(Mutation.is_caught, [m for m in found if m not in stale]))
+    survivors = [
+        m for m, c in zip([m for m in found if m not in stale], caught, strict=True) if not c
+    ]
+    for word, bad in (("no longer applies", stale), ("survived", survivors)):
+        for m in bad:
+            print(f"{word}: {m.file}\n- {m.old}\n+ {m.new}\n> {m.test}\n")
+    print(f"{len(found)} breaks, {len(survivors)} survived, {len(stale)} no longer apply")
+    return 1 if survivors or stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

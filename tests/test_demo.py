@@ -1,0 +1,102 @@
+"""The command line and the tutorials, run as a newcomer runs them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stn_ref import checks, progress
+from stn_ref.__main__ import main
+
+ROOT = Path(__file__).parents[1]
+FIGURES = {"module.png", "warped_grids.png", "kernels.png", "trace.png", "knot.png"}
+
+
+def python(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-W", "error", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **options,
+    )
+
+
+def test_the_demo_prints_the_table_and_names_every_figure(tmp_path):
+    run = python("-m", "stn_ref", "demo", "--quick", "--out", tmp_path / "new" / "figures")
+    assert run.returncode == 0, run.stderr
+    assert not run.stderr
+    written = {path.name: path.stat().st_size for path in (tmp_path / "new" / "figures").iterdir()}
+    assert set(written) == FIGURES and min(written.values()) > 5_000
+    for name in FIGURES:
+        assert str(tmp_path / "new" / "figures" / name) in run.stdout
+    for name, _ in checks.all_checks():
+        assert name in run.stdout
+    assert ", 0 wrong" in run.stdout and "WRONG" not in run.stdout
+    assert "∂V/∂U_nm" in run.stdout
+
+
+def test_the_same_demo_writes_the_same_bytes(tmp_path, capsys):
+    for out in ("a", "b"):
+        assert main(["demo", "--quick", "--out", str(tmp_path / out)]) == 0
+    for name in FIGURES:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_directory_that_cannot_be_written_is_a_clear_error(tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert main(["demo", "--out", str(tmp_path / "file")]) == 2
+    captured = capsys.readouterr()
+    assert f"cannot write figures to {tmp_path / 'file'}: File exists" in captured.err
+    assert not captured.out
+
+
+def test_check_exits_with_an_error_if_a_gradient_is_wrong(monkeypatch, capsys):
+    assert main(["check"]) == 0
+    right = checks.eq.to_pixels_backward
+    monkeypatch.setattr(
+        checks.eq, "to_pixels_backward", lambda *args, **kwargs: 1.01 * right(*args, **kwargs)
+    )
+    assert main(["check"]) == 1
+    out = capsys.readouterr().out
+    assert "2 wrong" in out and "claimed" in out
+
+
+def test_info_names_versions_and_backends(capsys):
+    assert main(["info"]) == 0
+    out = capsys.readouterr().out
+    assert "stn_ref 0.1" in out and "numpy" in out and "backend reference: available" in out
+
+
+@pytest.mark.parametrize("command", [[], ["nothing"], ["demo", "--outt"]])
+def test_a_wrong_command_line_is_an_error(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(command)
+    assert stop.value.code == 2
+    assert "usage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["demo", "check", "info"])
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0 and "usage" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "tutorials").glob("*.py")), ids=lambda p: p.stem)
+def test_a_tutorial_runs_headless_and_writes_the_figures_it_names(script, tmp_path):
+    run = python(script, tmp_path, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    written = {path.name for path in tmp_path.glob("*.png")}
+    assert written and all(f'out / "{name}"' in script.read_text() for name in written)
+    assert script.read_text().startswith("# %% [markdown]\n# # ")
+
+
+def test_progress_is_silent_where_there_is_no_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "PATIENCE", -1)
+    assert list(progress.progress("abc", "letters")) == ["a", "b", "c"]
+    assert not capsys.readouterr().err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert list(progress.progress("abc", "letters")) == ["a", "b", "c"]
+    assert "letters" in capsys.readouterr().err

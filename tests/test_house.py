@@ -1,0 +1,86 @@
+"""The house: imports point down, the ground imports NumPy alone, files stay within a room."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "stn_ref"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# a module may import from its own floor and from those before it
+FLOORS = [
+    ("equations",),
+    ("backends", "gradcheck", "progress"),
+    ("api", "tracing", "data", "checks"),
+    ("__init__",),
+    ("plots",),
+    ("diagrams",),
+    ("demo",),
+    ("__main__",),
+]
+
+
+def imports(path):
+    """Every module that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute here"
+            if node.module == "stn_ref":
+                yield from (f"stn_ref.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def floor_of(name):
+    return next((k for k, rooms in enumerate(FLOORS) if name in rooms), None)
+
+
+def room(path):
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_down(path):
+    here = floor_of(room(path))
+    assert here is not None, f"{path} is on no floor"
+    for name in imports(path):
+        if name.split(".")[0] == "stn_ref":
+            parts = name.split(".")
+            there = floor_of(parts[1] if len(parts) > 1 else "__init__")
+            there = floor_of("__init__") if there is None else there  # a name of the door
+            assert there <= here, f"{path} imports {name}, which is above it"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "equations").glob("*.py")), ids=lambda p: p.name)
+def test_the_equations_import_numpy_alone(path):
+    allowed = {"numpy", "stn_ref.equations", *sys.stdlib_module_names}
+    for name in imports(path):
+        assert name.split(".")[0] in allowed or name.startswith("stn_ref.equations"), name
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_file_is_one_room(path):
+    lines = path.read_text().splitlines()
+    assert len(lines) <= 300
+    assert lines[0].startswith('"""'), "it begins by saying what it is"
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = "import sys, stn_ref; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(run.stdout.split())
+    assert "numpy" in loaded
+    assert not loaded & {"numba", "matplotlib", "scipy", "pytest", "hypothesis", "torch"}
+
+
+def test_no_global_random_state_is_used():
+    for path in FILES + sorted((ROOT / "tutorials").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "np.random":
+                assert node.attr in ("Generator", "default_rng"), f"{path}: {node.attr}"
