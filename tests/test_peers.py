@@ -1,4 +1,4 @@
-"""Other frameworks, where they are installed (extra `peers`): the same numbers, the same gradients."""
+"""Other frameworks, where installed (extra `peers`): the same numbers, the same gradients."""
 
 import numpy as np
 import pytest
