@@ -26,6 +26,9 @@ def main(argv: list[str] | None = None) -> int:
 
     if arguments.command == "info":
         return info()
+    import matplotlib
+
+    matplotlib.use("agg")
     from stn_ref.demo import demo as run_demo
     from stn_ref.demo import print_checks
 

@@ -28,7 +28,8 @@ def sample(
     U        (B, H, W, C)    input feature map
     xy       (B, H', W', 2)  source points, pixels, (x, y), centres at 0..W−1 and 0..H−1
     kernel   one Kernel, or two for (x, y)
-    padding  "zeros" or "border": what lies outside the plane
+    padding  what lies outside: "zeros", "constant" (fill), "border", "reflection" (about the edge
+             pixel), "symmetric" (about its edge) or "wrap"
     backend  "auto" or a name of `stn_ref.backends.BACKENDS`
     Returns V (B, H', W', C), in U's dtype and memory layout.
     Raises TypeError or ValueError if an argument has another form.

@@ -26,8 +26,30 @@ from stn_ref.gradcheck import (
 
 Check = Callable[[np.random.Generator], Report]
 
-TRANSFORMATIONS = (eq.AFFINE, eq.ATTENTION, eq.TRANSLATION, eq.SIMILARITY, eq.ROTATION)
-KERNELS = (eq.INTEGER, eq.BILINEAR, eq.keys(), eq.hat(1.5))
+# a square cut into four triangles at a point off its centre
+MESH = (
+    np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1], [0.13, 0.07]]),
+    np.array([[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4]]),
+)
+TRANSFORMATIONS = (
+    eq.AFFINE,
+    eq.ATTENTION,
+    eq.TRANSLATION,
+    eq.SIMILARITY,
+    eq.ROTATION,
+)
+KERNELS = (
+    eq.INTEGER,
+    eq.BILINEAR,
+    eq.keys(),
+    eq.hat(1.5),
+    eq.gaussian(0.4),
+    eq.lanczos(),
+    eq.bspline(2),
+    eq.bspline(3),
+    eq.normalised(eq.hat(1.5)),
+    eq.normalised(eq.gaussian(0.4)),
+)
 SIZE, SOURCE = (3, 4), (5, 6)  # H', W' and H, W
 
 
@@ -39,7 +61,10 @@ def all_checks() -> Iterator[tuple[str, Check]]:
     for transformation in TRANSFORMATIONS:
         name = transformation.name
         yield f"{name}.grid · §3.2", partial(grid, transformation)
-        yield f"{name}.matrix · §3.2", partial(matrix, transformation)
+        if transformation.matrix is not None:
+            yield f"{name}.matrix · §3.2", partial(matrix, transformation)
+        if isinstance(transformation, eq.Linear):
+            yield f"{name}, dB · §3.2", partial(basis, transformation)
     for kernel in KERNELS:
         for padding in eq.PADDINGS:
             name = f"{kernel.name}, {padding}"
@@ -51,7 +76,11 @@ def all_checks() -> Iterator[tuple[str, Check]]:
     for transformation in TRANSFORMATIONS:
         name = transformation.name
         yield f"transform · §3.2 · {name}", partial(fused, transformation)
-        yield f"transform · §3.2 · {name}, at the identity", partial(identity, transformation)
+        for tie in ("right", "left", "central"):
+            yield (
+                f"transform · §3.2 · {name}, at the identity, tie={tie}",
+                partial(identity, transformation, tie),
+            )
     yield "spatial_transformer · §3.4", whole_module
 
 
@@ -90,8 +119,15 @@ def pixels(align_corners: bool, rng: np.random.Generator) -> Report:
 
 
 def grid(transformation: eq.Transformation, rng: np.random.Generator) -> Report:
-    theta, G = near_identity(transformation, rng), eq.target_grid(SIZE)
-    return check_gradients(transformation.grid, transformation.grid_backward, theta, G, rng=rng)
+    theta, G = near_identity(transformation, rng), 0.9 * eq.target_grid(SIZE) + 0.03
+    return check_gradients(
+        transformation.grid,
+        transformation.grid_backward,
+        theta,
+        G,
+        rng=rng,
+        knots=no_crossing(lambda theta, G: _facets(transformation, G)),
+    )
 
 
 def matrix(transformation: eq.Transformation, rng: np.random.Generator) -> Report:
@@ -100,8 +136,19 @@ def matrix(transformation: eq.Transformation, rng: np.random.Generator) -> Repor
     return check_gradients(transformation.matrix, transformation.matrix_backward, theta, rng=rng)
 
 
+def basis(transformation: eq.Linear, rng: np.random.Generator) -> Report:
+    """dB, for a basis that is learnt."""
+    theta = near_identity(transformation, rng)
+    return check_gradients(
+        lambda B: B @ theta[:, None],
+        lambda dgrid, B: transformation.basis_gradient(dgrid, theta),
+        rng.standard_normal((2, *SIZE, len(theta[0]))),
+        rng=rng,
+    )
+
+
 def sampler(kernel: eq.Kernel, padding: str, rng: np.random.Generator) -> Report:
-    options: dict[str, Any] = {"kernel": kernel, "padding": padding}
+    options: dict[str, Any] = {"kernel": kernel, "padding": padding, "fill": _fill(padding)}
     return check_gradients(
         partial(eq.sample, **options),
         partial(eq.sample_backward, **options),
@@ -112,17 +159,19 @@ def sampler(kernel: eq.Kernel, padding: str, rng: np.random.Generator) -> Report
 
 
 def parameters(kernel: eq.Kernel, padding: str, rng: np.random.Generator) -> Report:
-    """dΦ of both axes, each a row with its own Φ."""
+    """dΦ of both axes, each a row with its own Φ, at points away from every knot."""
     U, xy = _map_and_points(rng)
-    fraction = (kernel.support + 0.25) % 0.5  # a quarter from every knot, whatever the support
-    xy = np.floor(xy) + fraction + rng.choice([0.0, 0.5], xy.shape)
+    fractions = np.linspace(0, 1, 50)[:-1]
+    ends = np.stack([fractions, fractions - kernel.support, fractions + kernel.support])
+    away = np.all(np.abs(ends - np.round(ends)) > 0.1, axis=0)
+    xy = np.floor(xy) + rng.choice(fractions[away], xy.shape)
 
     def f(phi_x: Array, phi_y: Array) -> Array:
         rows = replace(kernel, Phi=tuple(phi_x)), replace(kernel, Phi=tuple(phi_y))
-        return eq.sample(U, xy, kernel=rows, padding=padding)
+        return eq.sample(U, xy, kernel=rows, padding=padding, fill=_fill(padding))
 
     def f_backward(dV: Array, phi_x: Array, phi_y: Array) -> tuple[Array, Array]:
-        return eq.sample_backward(dV, U, xy, kernel=kernel, padding=padding)[2]
+        return eq.sample_backward(dV, U, xy, kernel=kernel, padding=padding, fill=_fill(padding))[2]
 
     phi = np.array(kernel.Phi)
     return check_gradients(f, f_backward, phi, phi, rng=rng)
@@ -156,19 +205,21 @@ def fused(transformation: eq.Transformation, rng: np.random.Generator) -> Report
     )
 
 
-def identity(transformation: eq.Transformation, rng: np.random.Generator) -> Report:
+def identity(transformation: eq.Transformation, tie: str, rng: np.random.Generator) -> Report:
     """dθ where every point is on a knot: Σ dxy ∂xy/∂θ, with dxy of the same tie."""
     U = rng.standard_normal((2, *SOURCE, 3))
     theta = np.stack([transformation.identity()] * 2)
     dV = rng.standard_normal(U.shape)
     xy = source_pixels(theta, transformation, SOURCE, SOURCE, True)
-    _, dxy, _ = eq.sample_backward(dV, U, xy)
+    _, dxy, _ = eq.sample_backward(dV, U, xy, tie=tie)
 
     def f(theta: Array) -> Array:
         return np.asarray(np.sum(dxy * source_pixels(theta, transformation, SOURCE, SOURCE, True)))
 
     def f_backward(dout: Array, theta: Array) -> Array:
-        _, dtheta = reference.transform_backward(dV, U, theta, transformation=transformation)
+        _, dtheta = reference.transform_backward(
+            dV, U, theta, transformation=transformation, tie=tie
+        )
         return dout * dtheta
 
     return check_gradients(f, f_backward, theta, rng=rng)
@@ -182,7 +233,7 @@ def whole_module(rng: np.random.Generator) -> Report:
         return eq.spatial_transformer(U, _layers(flat), size=SIZE)
 
     def f_backward(dV: Array, U: Array, *flat: Array) -> tuple[Array, ...]:
-        dU, dlayers = eq.spatial_transformer_backward(dV, U, _layers(flat), size=SIZE)
+        dU, dlayers = eq.spatial_transformer_backward(dV, U, _layers(flat))
         return (dU, *[a for layer in dlayers for a in layer])
 
     def pieces(U: Array, *flat: Array) -> Array:
@@ -205,6 +256,17 @@ def _busy_layers(rng: np.random.Generator) -> list[tuple[Array, Array]]:
     """Localisation layers whose regression weights are not 0, so that every path carries."""
     *hidden, (W, b) = eq.initial_layers(rng, SOURCE[0] * SOURCE[1], (4, 3), eq.AFFINE.identity())
     return [*hidden, (rng.uniform(-0.3, 0.3, W.shape), b)]
+
+
+def _fill(padding: str) -> float:
+    return 0.7 if padding == "constant" else 0.0
+
+
+def _facets(transformation: eq.Transformation, G: Array) -> Array:
+    """Which facet of a piecewise affine map each point is on: its basis is 0 but for three."""
+    if isinstance(transformation, eq.Linear):
+        return np.sign(np.abs(transformation.basis(G)))
+    return np.zeros(0)
 
 
 def _layers(flat: tuple[Array, ...] | list[Array]) -> list[tuple[Array, Array]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -13,24 +13,28 @@ import stn_ref
 from stn_ref import equations as eq
 from stn_ref.checks import all_checks
 from stn_ref.data import digits
-from stn_ref.equations.arguments import Array
+from stn_ref.equations.arguments import Array, Size
+from stn_ref.equations.localisation import Layer
 from stn_ref.progress import progress
+
+Example: TypeAlias = tuple[str, eq.Transformation, Array]  # title, T, θ without a batch axis
 
 SEED = 2015
 
 
 def print_checks() -> bool:
-    """The gradient table, a line a check; returns whether all are within the tolerance."""
+    """The table of gradient checks; returns whether all are within the tolerance."""
     reports = []
+    print(f"{'gradient':<80} {'error':>8}")
     for name, check in progress(list(all_checks()), "checking"):
         report = check(np.random.default_rng(SEED))
         reports.append(report)
-        print(f"{name:<56} {report.error:8.1e}  {'ok' if report.ok else 'WRONG'}")
+        print(f"{name:<80} {report.error:8.1e}  {'ok' if report.ok else 'WRONG'}")
         if not report.ok:
             print(report)
     wrong = sum(not report.ok for report in reports)
-    print(f"{len(reports)} gradients against finite differences, {wrong} wrong", end=" ")
-    print("(error relative to the sum of the absolute terms, at most 1e-7)")
+    print(f"{len(reports)} checks against finite differences, {wrong} wrong", end=" ")
+    print("(errors are relative to the sum of the absolute terms and may be 1e-7)")
     return wrong == 0
 
 
@@ -40,7 +44,7 @@ def a_digit(label: int = 2) -> Array:
     return np.asarray(test.x_test[np.argmax(test.y_test == label)])
 
 
-def examples() -> list[tuple[str, eq.Transformation, Array]]:
+def examples() -> list[Example]:
     """A title, a transformation and a θ for each picture of warped grids."""
     cos, sin = np.cos(0.5), np.sin(0.5)
     affine = {
@@ -58,6 +62,35 @@ def examples() -> list[tuple[str, eq.Transformation, Array]]:
     ]
 
 
+def every_transformation() -> list[Example]:
+    """One example of each transformation there is."""
+    square = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1], [0, 0]])
+    mesh = eq.piecewise_affine(square, [[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4]])
+    corners_moved = square + [[0.3, 0.2], [0, 0], [-0.2, 0.1], [0, 0], [0.2, 0.1]]
+    spline, theta = a_spline()
+    turned = eq.compose(eq.PROJECTIVE, eq.ROTATION)
+    tilt = np.array([0.8, 0.1, 0, 0, 0.8, 0, 0.1, 0.45])
+    return [
+        ("Eq. 1  affine", eq.AFFINE, np.array([[0.9, 0.3, 0.1], [-0.1, 0.7, 0]])),
+        ("Eq. 2  attention", eq.ATTENTION, np.array([0.6, 0.1, -0.1])),
+        ("§3.2  translation", eq.TRANSLATION, np.array([0.2, 0.1])),
+        ("§3.2  rotation", eq.ROTATION, np.array([-0.5])),
+        ("§3.2  similarity", eq.SIMILARITY, np.array([0.7, 0.3, 0, 0])),
+        ("§3.2  projective", eq.PROJECTIVE, tilt),
+        ("§3.2  piecewise affine", mesh, corners_moved),
+        ("§3.2  thin plate spline", spline, theta),
+        ("§3.2  projective ∘ rotation", turned, np.append(tilt, -0.5)),
+        ("§3.2  spline ∘ rotation", eq.compose(spline, eq.ROTATION), np.append(theta, -0.5)),
+    ]
+
+
+def a_spline() -> tuple[eq.Linear, Array]:
+    """The 4 × 4 thin plate spline, and a θ (16, 2) that bends it."""
+    spline = eq.thin_plate_spline()
+    bend = np.random.default_rng(4).normal(0, 0.12, (16, 2))
+    return spline, spline.identity() + bend
+
+
 def kernel_groups() -> list[tuple[str, list[eq.Kernel]]]:
     """A title and the kernels that are drawn together under it."""
     return [
@@ -65,7 +98,21 @@ def kernel_groups() -> list[tuple[str, list[eq.Kernel]]]:
         ("Eq. 5  bilinear", [eq.BILINEAR]),
         ("§3.3  keys(a)", [eq.keys(-0.75), eq.keys(-0.5), eq.keys(-0.25)]),
         ("§3.3  hat(width)", [eq.hat(1), eq.hat(1.5), eq.hat(2)]),
+        ("§3.3  gaussian(σ)", [eq.gaussian(0.4), eq.gaussian(0.7), eq.gaussian(1)]),
+        ("§3.3  lanczos(3)", [eq.lanczos()]),
+        ("§3.3  bspline(2), (3)", [eq.bspline(2), eq.bspline(3)]),
+        ("§3.3  normalised(hat)", [eq.normalised(eq.hat(w)) for w in (0.75, 1.5, 2.5)]),
     ]
+
+
+def a_crop() -> tuple[Array, Size]:
+    """A θ (1, 2, 3) that turns and crops, and the size of the output."""
+    return np.array([[[0.53, -0.29, 0.1], [0.29, 0.53, -0.1]]]), (20, 20)
+
+
+def layers_for(theta: Array) -> list[Layer]:
+    """An f_loc for digits, untrained but for a bias that makes it answer θ whatever it sees."""
+    return eq.initial_layers(np.random.default_rng(SEED), 28 * 28, (32, 32), theta)
 
 
 def demo(out: Path, *, quick: bool = False) -> bool:
@@ -75,26 +122,30 @@ def demo(out: Path, *, quick: bool = False) -> bool:
     quick  low resolution
     Raises OSError if the directory cannot be written.
     """
-    mpl.use("agg")
-    from stn_ref import diagrams, plots
-
     writable_directory(out)
     ok = print_checks()
-    U = a_digit()
-    theta, size = np.array([[0.53, -0.29, 0.1], [0.29, 0.53, -0.1]]), (20, 20)
-    V = stn_ref.transform(U[None], theta[None], size=size)[0]
-    traced = stn_ref.trace(U[None], theta[None], at=(0, 6, 11), size=size)
+    draw(out, dpi=50 if quick else 120)
+    return ok
+
+
+def draw(out: Path, *, dpi: int = 120) -> None:
+    """Print one pixel's trace, and write the figures."""
+    from stn_ref import diagrams, plots
+
+    U, (theta, size) = a_digit(), a_crop()
+    V = stn_ref.transform(U[None], theta, size=size)[0]
+    traced = stn_ref.trace(U[None], theta, at=(0, 6, 11), size=size)
     print(f"\n{traced}\n")
     figures: dict[str, Callable[[], Figure]] = {
-        "module": lambda: diagrams.module(U, theta, size, transformation=eq.AFFINE),
+        "module": lambda: diagrams.module(U, layers_for(theta[0]), size),
         "warped_grids": lambda: plots.warped_grids(U, examples()),
+        "every_transformation": lambda: plots.warped_grids(U, every_transformation()),
         "kernels": lambda: plots.kernels(kernel_groups()),
         "trace": lambda: diagrams.trace(traced, U, V),
         "knot": lambda: diagrams.knot(U),
     }
-    for name, draw in progress(list(figures.items()), "drawing"):
-        print(plots.save(draw(), out / f"{name}.png", dpi=50 if quick else 120))
-    return ok
+    for name, figure in progress(list(figures.items()), "drawing"):
+        print(plots.save(figure(), out / f"{name}.png", dpi=dpi))
 
 
 def writable_directory(out: Path) -> None:

@@ -18,6 +18,7 @@ import stn_ref
 from stn_ref import equations as eq
 from stn_ref.backends.pixels import source_pixels
 from stn_ref.equations.arguments import Array, Size
+from stn_ref.equations.localisation import Layer
 from stn_ref.plots import BLUE, GREEN, GREY, ORANGE, RED, show, warped_grid
 from stn_ref.tracing import Trace
 
@@ -32,23 +33,26 @@ def lattices(size: Size) -> Figure:
         square = eq.to_pixels(corners, size, align_corners=align_corners)[0, 0]
         for i, j in np.ndindex(H, W):
             ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, ec=GREY, lw=0.8))
-            label = f"{G[i, j, 0]:.2f}\n{G[i, j, 1]:.2f}"
-            ax.text(j + 0.08, i + 0.06, label, ha="left", va="top", size=7)
+            label = f"{G[i, j, 0]:.2f}\n{G[i, j, 1]:.2f}".replace("-", "−")
+            ax.text(j + 0.08, i + 0.06, label, ha="left", va="top", size=6.5)
         ax.plot(*square.T, color=BLUE, lw=2, label="[−1, 1]²")
         ax.plot(*np.mgrid[:W, :H].reshape(2, -1), "o", color=RED, ms=4, label="$G_i$")
         ax.set(xlim=(-0.7, W - 0.3), ylim=(H - 0.3, -0.7), aspect="equal")
         ax.set(title=f"align_corners={align_corners}", xlabel="$x$, pixels", ylabel="$y$, pixels")
         ax.set(xticks=range(W), yticks=range(H))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    figure.suptitle(r"§3.2  the regular grid $G$: pixel centres with $x^t$ above $y^t$")
+    figure.suptitle(r"§3.2  the regular grid $G$: each pixel labelled $x^t$, $y^t$")
     return figure
 
 
-def module(U: Array, theta: Array, size: Size, *, transformation: eq.Transformation) -> Figure:
+def module(
+    U: Array, layers: Sequence[Layer], size: Size, *, transformation: eq.Transformation = eq.AFFINE
+) -> Figure:
     """The paper's Figure 2 from a run of the code: every arrow with the shape that it carries."""
-    V = stn_ref.transform(U[None], theta[None], transformation=transformation, size=size)
+    theta = eq.f_loc(U[None], layers)
     G = eq.target_grid(size)
-    grid = transformation.grid(theta[None], G)
+    grid = transformation.grid(theta, G)
+    V = eq.spatial_transformer(U[None], layers, transformation=transformation, size=size)
     figure = plt.figure(figsize=(8.4, 3.5))
     ax = figure.add_axes((0, 0, 1, 1))
     ax.set(xlim=(0, 8.4), ylim=(0, 3.5))
@@ -56,19 +60,19 @@ def module(U: Array, theta: Array, size: Size, *, transformation: eq.Transformat
     ax.text(0.15, 3.2, "§3.4  the spatial transformer (the paper's Figure 2)", fontsize=12)
     left, right = figure.add_axes((0.02, 0.04, 0.2, 0.48)), figure.add_axes((0.78, 0.04, 0.2, 0.48))
     show(U, left, f"$U$  {U[None].shape}")
-    warped_grid(theta, size, U.shape[:2], left, transformation=transformation, lines=5)
+    warped_grid(theta[0], size, U.shape[:2], left, transformation=transformation, lines=5)
     show(V[0], right, f"$V$  {V.shape}", vmin=0, vmax=float(U.max()))
     _box(ax, 2.75, 2.55, "§3.1", "localisation network\n$\\theta = f_{loc}(U)$")
     _box(ax, 5.5, 2.55, "§3.2", "grid generator\n$T_\\theta(G)$")
     _box(ax, 4.15, 0.95, "§3.3", "sampler\n$\\sum_n\\sum_m U_{nm}\\,k\\,k$")
     ax.plot([1.0, 1.0], [2.1, 2.55], color="#333")
-    _arrow(ax, (1.0, 2.55), (1.86, 2.55))
-    _arrow(ax, (3.62, 2.55), (4.62, 2.55), f"$\\theta$  {theta[None].shape}")
+    _arrow(ax, (1.0, 2.55), (1.86, 2.55), "$U$")
+    _arrow(ax, (3.62, 2.55), (4.62, 2.55), f"$\\theta$  {theta.shape}")
     _arrow(ax, (7.9, 2.55), (6.38, 2.55), f"$G$  {G.shape}")
     _arrow(ax, (5.5, 2.14), (4.6, 1.36))
     ax.text(5.15, 1.6, f"$T_\\theta(G)$  {grid.shape}", fontsize=9)
-    _arrow(ax, (1.92, 0.95), (3.28, 0.95))
-    _arrow(ax, (5.02, 0.95), (6.5, 0.95))
+    _arrow(ax, (1.92, 0.95), (3.28, 0.95), "$U$")
+    _arrow(ax, (5.02, 0.95), (6.5, 0.95), "$V$")
     return figure
 
 
@@ -122,7 +126,7 @@ def trace(report: Trace, U: Array, V: Array) -> Figure:
     return figure
 
 
-def knot(U: Array, signal: Sequence[float] = (0, 1, 4, 9, 16)) -> Figure:
+def knot(U: Array, signal: Sequence[float] = (10, 11, 14, 19, 26)) -> Figure:
     """Eq. 7 on the knots: along a row of numbers, and on U (H, W, C) at the identity."""
     figure = plt.figure(figsize=(8.4, 5.6), layout="constrained")
     top, bottom = np.asarray(figure.subfigures(2, 1, height_ratios=[1.2, 1]))
@@ -150,7 +154,10 @@ def _knot_in_a_row(axes: Sequence[Axes], signal: Array) -> None:
         label = "as printed" if tie == "paper" else tie
         size = 15 if tie == "paper" else 7
         axes[1].plot(x, slope, marker, color=color, label=label, ms=size, mec="k", mew=0.5)
-    axes[1].legend(title="at the knots", fontsize=8, title_fontsize=8, markerscale=0.7)
+    axes[1].margins(y=0.25)
+    axes[1].legend(
+        title="at the knots", fontsize=8, title_fontsize=8, markerscale=0.7, loc="upper left"
+    )
     axes[1].set(title=r"Eq. 7  $\partial V/\partial x$", xlabel="$x$, pixels")
     for ax in axes:
         ax.set_xticks(np.arange(len(signal)))

@@ -8,24 +8,26 @@ time, against the derivatives from the left and from the right.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array, floating
+from stn_ref.equations.arguments import Array, floating, number
 from stn_ref.equations.kernels import BILINEAR, per_axis
 from stn_ref.equations.sampler import Kernels
 
-STEP, LEAST_STEP = 1e-3, 1e-6
-
-# f′(x) h ≈ Σ_k c_k f(x + k h), exact for polynomials up to degree 4
+# f′(x) h ≈ Σ_k c_k (f(x + k h) − f(x)), exact for polynomials up to degree 4
 CENTRAL = {-2: 1 / 12, -1: -2 / 3, 1: 2 / 3, 2: -1 / 12}
-RIGHT = {0: -25 / 12, 1: 4, 2: -3, 3: 4 / 3, 4: -1 / 4}
+RIGHT = {1: 4, 2: -3, 3: 4 / 3, 4: -1 / 4}
 LEFT = {-k: -c for k, c in RIGHT.items()}
+
+LARGEST_STEP, LEAST_STEP = 1e-2, 1e-7  # of the input's magnitude, and of 1
+LEAST_ROOM = 1e-6  # to the nearest knot; with less, an element counts as on it
+NOISE, DUST = 64, 8  # rounding in a difference of f, and in a gradient, in units of the precision
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Row:
     input: int
     claimed: float
     measured: tuple[float, ...]  # one number, or the left and the right derivative
-    error: float  # relative to the sum of the absolute terms
+    error: float  # relative to the sum of the absolute terms and f's own rounding / tolerance
     where: str = ""
 
 
@@ -73,6 +75,7 @@ class Report:
         return "\n".join(lines)
 
 
+@np.errstate(all="ignore")
 def check_gradients(
     f: Callable[..., Any],
     f_backward: Callable[..., Any],
@@ -93,18 +96,27 @@ def check_gradients(
                 0 on one; None says that f is smooth. See `no_crossing` and `sampler_knots`
     tolerance   the error allowed, relative to the sum of the contraction's absolute terms
 
-    Each input is checked alone, along a direction that is at most 1 in each element. If that
-    leaves no room for a step, the input is checked element by element: off a knot by a central
-    difference, on a knot by requiring that the claim lies between the one-sided derivatives.
-    That requirement holds for coordinates of a sampler. It does not hold for θ, which moves many
-    points, some to the left and some to the right: on knots check dθ as Σ dxy ∂xy/∂θ.
+    Each input is checked alone, along a direction that is at most 1 in each element, with the step
+    whose difference agrees best with that of a step ten times smaller. Values of f so large that
+    their rounding hides the slope make an error, not a pass.
+
+    If a knot leaves no room for a step, the input is checked element by element: off a knot by a
+    central difference, on a knot (or within 10⁻⁶ of one) by requiring that the claim lies between
+    the one-sided derivatives. That requirement holds for coordinates of a sampler. It does not
+    hold for θ, which moves many points, some to the left and some to the right: on knots check dθ
+    as Σ dxy ∂xy/∂θ.
 
     Returns a Report: `ok`, `str(report)`, `raise_if_wrong()`.
-    Raises TypeError for inputs of lower precision, ValueError if a gradient is missing.
+    Raises TypeError for inputs of lower precision, or an rng that is none; ValueError if a
+    gradient is missing, misshapen, or if every one is skipped.
     """
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng is {rng!r}; expected a numpy.random.Generator")
+    if not number("tolerance", tolerance) > 0:
+        raise ValueError(f"tolerance is {tolerance!r}; expected a number above 0")
     xs = [_precise(k, x) for k, x in enumerate(inputs)]
     dout = rng.standard_normal(np.shape(f(*xs)))
-    claims = f_backward(dout, *xs)
+    claims = f_backward(dout.copy(), *(x.copy() for x in xs))
     claims = claims if isinstance(claims, tuple | list) else (claims,)
     if len(claims) < len(xs):
         raise ValueError(f"f_backward returned {len(claims)} gradients for {len(xs)} inputs")
@@ -117,95 +129,144 @@ def check_gradients(
             raise ValueError(
                 f"the gradient of input {k} has shape {np.shape(claim)}; expected {x.shape}"
             )
-        along = _Line(f, knots, xs, k, dout, tolerance)
+        line = _Line(f, knots, xs, k, dout, np.asarray(claim), tolerance)
         direction = rng.uniform(-1, 1, x.shape)
-        if (step := along.step(direction)) >= LEAST_STEP:
-            rows.append(along.smooth(np.asarray(claim), direction, step))
+        if line.room(direction) >= LEAST_ROOM:
+            rows.append(line.smooth(direction))
         else:
-            rows.extend(along.elements(np.asarray(claim)))
+            rows.extend(line.elements())
+    if not rows:
+        raise ValueError("f_backward skipped every input; nothing was checked")
     return Report(tuple(rows), tolerance)
 
 
 @dataclass(frozen=True)
 class _Line:
-    """f on lines through the inputs along which input k alone changes, contracted with dout."""
+    """f on lines along which input k alone changes, and the gradient claimed for it."""
 
     f: Callable[..., Any]
     knots: Callable[..., float] | None
     xs: list[Array]
     k: int
     dout: Array
+    claim: Array
     tolerance: float
 
     def at(self, offset: Array) -> Array:
         moved = [x + offset if k == self.k else x for k, x in enumerate(self.xs)]
         return np.asarray(self.f(*moved))
 
-    def step(self, direction: Array) -> float:
-        """A step h for CENTRAL, which reaches 2h; below LEAST_STEP where a knot is too near."""
+    def room(self, direction: Array) -> float:
+        """The largest step that crosses no knot."""
         if self.knots is None:
-            return STEP
+            return np.inf
         directions = [direction if k == self.k else np.zeros_like(x) for k, x in enumerate(self.xs)]
-        return min(STEP, 0.4 * float(self.knots(*self.xs, *directions)))
+        return float(self.knots(*self.xs, *directions))
 
-    def slope(self, stencil: dict[int, float], direction: Array, h: float) -> tuple[float, float]:
-        """Σ dout ∂f/∂x d, and the sum of its absolute terms with the rounding noise of f."""
+    def steps(self, room: float) -> Iterator[float]:
+        """Steps to try, each a tenth of the one before: stencils reach two of them either way."""
+        magnitude = self.magnitude()
+        h = min(LARGEST_STEP * max(magnitude, 1.0), 0.4 * room)
+        least = min(h / 10, LEAST_STEP * magnitude)
+        while h > 0.5 * least:
+            yield h
+            h /= 10
+
+    def magnitude(self) -> float:
+        """The input's largest element, in absolute value; 1 if all are 0."""
+        return float(np.max(np.abs(self.xs[self.k]), initial=0.0)) or 1.0
+
+    def slope(
+        self, stencil: dict[int, float], direction: Array, room: float
+    ) -> tuple[float, float, float]:
+        """Σ dout ∂f/∂x d by the best step; the sum of its absolute terms; f's rounding in it."""
         middle = self.at(0 * direction)
-        changes = [c * (self.at(k * h * direction) - middle) for k, c in stencil.items()]
-        terms = self.dout * np.sum(changes, axis=0) / h
-        moved = np.any([change != 0 for change in changes], axis=0)
-        noise = 64 * np.finfo(middle.dtype).eps * np.sum(np.abs(self.dout * middle) * moved) / h
-        return float(np.sum(terms)), float(np.sum(np.abs(terms)) + noise / self.tolerance)
+        rounding = NOISE * np.finfo(middle.dtype).eps * np.abs(self.dout * middle)
+        tried = []
+        for h in self.steps(room):
+            changes = [c * (self.at(k * h * direction) - middle) for k, c in stencil.items()]
+            terms = self.dout * np.sum(changes, axis=0) / h
+            noise = np.sum(rounding) / h
+            tried.append((float(np.sum(terms)), float(np.sum(np.abs(terms))), float(noise)))
+        doubts = [abs(a[0] - b[0]) + a[2] for a, b in pairwise(tried)]
+        return tried[int(np.argmin(np.nan_to_num(doubts, nan=np.inf)))]
 
-    def smooth(self, claim: Array, direction: Array, step: float, where: str = "") -> Row:
-        measured, scale = self.slope(CENTRAL, direction, step)
-        claimed = float(np.sum(claim * direction))
-        scale = max(scale, float(np.sum(np.abs(claim * direction))))
-        return Row(self.k, claimed, (measured,), _ratio(abs(claimed - measured), scale), where)
+    def verdict(
+        self, claimed: float, measured: tuple[float, ...], size: float, terms: float, noise: float
+    ) -> tuple[float, str]:
+        """The claim's error against one slope, or the two it must lie between, and a remark.
 
-    def elements(self, claim: Array) -> list[Row]:
+        size   Σ|claim d|: where it is nothing but f's rounding, the slope must be 0 to its noise
+        terms  Σ|dout ∂f/∂x d|
+        """
+        at_rest = np.abs(self.dout * self.at(np.zeros_like(self.xs[self.k])))
+        precision = float(np.finfo(at_rest.dtype).eps)
+        dust = DUST * precision * float(np.sum(at_rest)) / self.magnitude()
+        scale = max(size, terms)
+        blur = noise if size <= dust else min(noise, self.tolerance * scale)
+        outside = np.max([min(measured) - claimed, claimed - max(measured), 0.0])
+        error = float(outside) / (scale + (dust + blur) / self.tolerance) if outside else 0.0
+        hidden = blur < noise and not error <= self.tolerance
+        return error, "f's rounding hides the slope" if hidden else ""
+
+    def smooth(self, direction: Array) -> Row:
+        measured, terms, noise = self.slope(CENTRAL, direction, self.room(direction))
+        parts = self.claim * direction
+        claimed = float(np.sum(parts))
+        size = float(np.sum(np.abs(parts)))
+        error, remark = self.verdict(claimed, (measured,), size, terms, noise)
+        return Row(self.k, claimed, (measured,), error, remark)
+
+    def elements(self) -> list[Row]:
         """The worst element off the knots and the worst of each side on them."""
         worst: dict[str, Row] = {}
-        for index in np.ndindex(claim.shape):
+        size = float(np.max(np.abs(self.claim)))
+        for index in np.ndindex(self.claim.shape):
             direction = np.zeros_like(self.xs[self.k])
             direction[index] = 1
-            if (step := self.step(direction)) >= LEAST_STEP:
-                side, row = "off the knots", self.smooth(claim, direction, step)
+            claimed, room = float(self.claim[index]), self.room(direction)
+            measured: tuple[float, ...]
+            if room >= LEAST_ROOM:
+                slope, terms, noise = self.slope(CENTRAL, direction, room)
+                side, measured = "off the knots", (slope,)
             else:
-                side, row = self.on_a_knot(float(claim[index]), direction)
-            row = Row(self.k, row.claimed, row.measured, row.error, f"{side}, worst at {index}")
+                left, right = (self.slope(s, direction, np.inf) for s in (LEFT, RIGHT))
+                terms, noise = max(left[1], right[1]), max(left[2], right[2])
+                measured = (left[0], right[0])
+                near = self.tolerance * max(size, terms) + noise
+                side = f"on a knot: {_side(claimed, left[0], right[0], near)}"
+            error, remark = self.verdict(claimed, measured, size, terms, noise)
+            where = (side, f"worst at {tuple(map(int, index))}", remark)
+            row = Row(self.k, claimed, measured, error, ", ".join(filter(None, where)))
             if side not in worst or not row.error <= worst[side].error:
                 worst[side] = row
         return list(worst.values())
 
-    def on_a_knot(self, claimed: float, direction: Array) -> tuple[str, Row]:
-        left, scale_left = self.slope(LEFT, direction, STEP / 4)
-        right, scale_right = self.slope(RIGHT, direction, STEP / 4)
-        scale = max(scale_left, scale_right, abs(claimed))
-        outside = max(min(left, right) - claimed, claimed - max(left, right), 0.0)
-        error = np.nan if np.isnan(claimed) else _ratio(outside, scale)
-        sides = {"right": right, "left": left, "central": (left + right) / 2}
-        if abs(right - left) <= self.tolerance * scale:
-            side = "either side"
-        else:
-            near = [s for s, d in sides.items() if abs(claimed - d) <= self.tolerance * scale]
-            side = (near or ["in between" if outside == 0 else "outside"])[0]
-        return f"on a knot: {side}", Row(self.k, claimed, (left, right), error)
+
+def _side(claimed: float, left: float, right: float, near: float) -> str:
+    """Which of the derivatives on a knot the claim is."""
+    if abs(right - left) <= near:
+        return "either side"
+    sides = {"right": right, "left": left, "central": (left + right) / 2}
+    found = [side for side, slope in sides.items() if abs(claimed - slope) <= near]
+    between = min(left, right) <= claimed <= max(left, right)
+    return (found or ["in between" if between else "outside"])[0]
 
 
 def no_crossing(pieces: Callable[..., Array]) -> Callable[..., float]:
     """`knots` for check_gradients, from a function that numbers the smooth piece f is on.
 
-    pieces(*inputs) → integers that change when a knot is crossed, such as ⌊x⌋
-    The step found is 2⁻ᵏ, 0 once it would be below 2⁻³⁰.
+    pieces(*inputs) → integers that change when a knot is crossed, such as ⌊x⌋; a line may not
+                      leave a piece and come back to it within a step
+    The step found is 2⁻ᵏ, at most 1, and 0 once it would be below 2⁻³⁰.
     """
 
     def knots(*args: Array) -> float:
         inputs, direction = args[: len(args) // 2], args[len(args) // 2 :]
+        lines = list(zip(inputs, direction, strict=True))
         here = pieces(*inputs)
         step = 1.0
         while step > 2.0**-30:
-            lines = list(zip(inputs, direction, strict=True))
             ends = [pieces(*(x + s * d for x, d in lines)) for s in (-step, step)]
             if all(np.array_equal(end, here) for end in ends):
                 return step
@@ -217,9 +278,8 @@ def no_crossing(pieces: Callable[..., Array]) -> Callable[..., float]:
 
 def sampler_pieces(xy: Array, kernel: Kernels = BILINEAR) -> Array:
     """Which smooth piece of Eq. 3 each coordinate is on: knots are where x − m is 0 or ±support."""
-    shifts = [(0, k.support, -k.support) for k in per_axis(kernel)]
-    floors = ([np.floor(xy[..., a] + s) for s in shifts[a]] for a in range(2))
-    return np.stack(list(chain.from_iterable(floors)))
+    supports = [k.support for k in per_axis(kernel)]
+    return np.stack([np.floor(xy + np.multiply(sign, supports)) for sign in (-1, 0, 1)])
 
 
 def sampler_knots(kernel: Kernels = BILINEAR) -> Callable[..., float]:
@@ -234,7 +294,3 @@ def _precise(k: int, value: ArrayLike) -> Array:
             f"input {k} has dtype float32, too coarse for differences: cast it to np.float64"
         )
     return x
-
-
-def _ratio(error: float, scale: float) -> float:
-    return error / scale if error else 0.0

@@ -40,9 +40,11 @@ def show(U: Array, ax: Axes, title: str = "", **options: Any) -> Axes:
     return ax
 
 
-def compare(images: Sequence[Array], titles: Sequence[str], title: str = "") -> Figure:
-    """Feature maps (H, W, C) side by side on one scale, five a row."""
-    columns = min(len(images), 5)
+def compare(
+    images: Sequence[Array], titles: Sequence[str], title: str = "", *, columns: int = 5
+) -> Figure:
+    """Feature maps (H, W, C) side by side on one scale."""
+    columns = min(len(images), columns)
     rows = -(-len(images) // columns)
     figure, axes = plt.subplots(
         rows,
@@ -68,7 +70,7 @@ def warped_grid(
     ax: Axes,
     *,
     transformation: eq.Transformation = eq.AFFINE,
-    lines: int = 8,
+    lines: int = 10,
     align_corners: bool = True,
 ) -> Axes:
     """T_θ(G) over the source: every few rows and columns of G, its border, a dot at its corner.
@@ -87,6 +89,23 @@ def warped_grid(
     for edge in (np.s_[0, :], np.s_[-1, :], np.s_[:, 0], np.s_[:, -1]):
         ax.plot(x[edge], y[edge], color=BLUE, lw=1.8)
     ax.plot(x[0, 0], y[0, 0], "o", color=BLUE, ms=5)
+    return ax
+
+
+def control_points(
+    theta: Array,
+    source: Size,
+    ax: Axes,
+    *,
+    transformation: eq.Transformation,
+    align_corners: bool = True,
+) -> Axes:
+    """Arrows from the points a transformation is anchored at to where θ (K, 2) puts them."""
+    both = np.stack([transformation.identity(), theta])[None]
+    start, end = eq.to_pixels(both, source, align_corners=align_corners)[0]
+    ax.quiver(*start.T, *(end - start).T, angles="xy", scale_units="xy", scale=1, color=GREEN)
+    ax.plot(*start.T, "o", color=GREEN, ms=4, mfc="white")
+    ax.plot(*end.T, "o", color=GREEN, ms=4)
     return ax
 
 
@@ -124,10 +143,12 @@ def warped_grids(U: Array, examples: Sequence[Example]) -> Figure:
     return figure
 
 
-def kernel(row: eq.Kernel, axes: Sequence[Axes], **style: Any) -> None:
+def kernel(row: eq.Kernel, axes: Sequence[Axes] | Array, **style: Any) -> None:
     """k(t; Φ) in the first axes, its right derivative in the second, with the jumps left open."""
     s = row.support + 0.5
-    knots = np.unique([-row.support, 0.0, row.support, *np.arange(np.ceil(-s), s)])
+    ends = np.arange(np.ceil(-s), s)
+    knots = np.unique([ends + e for e in (0, row.support, -row.support)])
+    knots = knots[np.abs(knots) < s]
     for ax, f in zip(axes, (row.k, row.dk), strict=True):
         for a, b in zip([-s, *knots], [*knots, s], strict=True):
             t = np.linspace(a, b, 101)[:-1]
@@ -136,27 +157,38 @@ def kernel(row: eq.Kernel, axes: Sequence[Axes], **style: Any) -> None:
         ax.grid(alpha=0.3)
         low, high = ax.get_ylim()
         ax.set_ylim(min(low, -0.3), max(high, 1.1))
-    axes[1].plot([], [], label=", ".join(f"{p:g}" for p in row.Phi), **style)
+    axes[0].plot([], [], label=", ".join(f"{p:g}".replace("-", "−") for p in row.Phi), **style)
 
 
 def kernels(groups: Sequence[tuple[str, Sequence[eq.Kernel]]]) -> Figure:
-    """Columns of kernels, each group drawn together, above their derivatives."""
+    """Each group's kernels drawn together, above their derivatives; four groups a row."""
     styles = [
         {"color": BLUE, "ls": "-"},
         {"color": ORANGE, "ls": "--"},
         {"color": GREEN, "ls": "-."},
     ]
+    rows = -(-len(groups) // 4)
     figure, axes = plt.subplots(
-        2, len(groups), figsize=(8.4, 4.2), layout="constrained", sharex="col", squeeze=False
+        2 * rows, 4, figsize=(8.4, 3.9 * rows), layout="constrained", squeeze=False
     )
-    for column, (title, rows) in zip(axes.T, groups, strict=True):
-        for row, style in zip(rows, styles, strict=False):
+    columns = axes.reshape(rows, 2, 4).swapaxes(1, 2).reshape(-1, 2)
+    for column, (title, group) in zip(columns, groups, strict=False):
+        for row, style in zip(group, styles, strict=False):
             kernel(row, column, **style)
-        if rows[0].Phi:
-            column[1].legend(title=r"$\Phi$", fontsize=7, title_fontsize=8, loc="upper right")
-        column[0].set_title(title)
+        if group[0].Phi:
+            column[0].set_ylim(top=1.6)
+            column[0].legend(
+                title=r"$\Phi$", fontsize=7, title_fontsize=7, loc="upper center", ncols=3,
+                handlelength=1.2, columnspacing=0.8, handletextpad=0.4,
+            )  # fmt: skip
+        column[0].set_title(title, fontsize=10)
+        column[0].tick_params(labelbottom=False)
         column[1].set_xlabel("$t = x - m$")
-    axes[0, 0].set_ylabel("$k(t; \\Phi)$")
-    axes[1, 0].set_ylabel("right derivative $k'(t; \\Phi)$")
+    for column in columns[::4]:
+        column[0].set_ylabel("$k(t; \\Phi)$")
+        column[1].set_ylabel("right derivative $k'$")
+    for column in columns[len(groups) :]:
+        for ax in column:
+            ax.axis("off")
     figure.suptitle("§3.3  sampling kernels")
     return figure

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.backends.pixels import source_pixels, wide_theta
+from stn_ref.backends.pixels import in_double, source_pixels
 from stn_ref.equations import AFFINE, BILINEAR, Transformation, target_grid
-from stn_ref.equations.arguments import Array, Size, choice, feature_map, size2
-from stn_ref.equations.kernels import TIES, per_axis
-from stn_ref.equations.padding import OUTSIDE
+from stn_ref.equations.arguments import Array, Size, feature_map, size2
+from stn_ref.equations.kernels import checked_tie, per_axis
+from stn_ref.equations.padding import NOWHERE, OUTSIDE
 from stn_ref.equations.sampler import Kernels, sample, weights_and_slopes
 from stn_ref.equations.taps import cell
 
@@ -58,7 +58,7 @@ class Trace:
 
     def __str__(self) -> str:
         b, i, j = self.at
-        T, k = EQUATION.get(self.transformation, "§3.2"), EQUATION.get(self.kernel[0], "Eq. 3")
+        T = EQUATION.get(self.transformation, "§3.2")
         lines = [
             f"V[{b}, {i}, {j}] · {self.transformation} · {', '.join(dict.fromkeys(self.kernel))}"
             f" · padding {self.padding} · tie {self.tie}",
@@ -72,15 +72,16 @@ class Trace:
         if np.isnan(self.xy).any():
             return "\n".join([*lines, "        a coordinate is NaN: no taps, and V is NaN"])
         for c in range(min(len(self.V), CHANNELS_SHOWN)):
-            lines += ["", *self._channel(c, k)]
+            lines += ["", *self._channel(c)]
         if len(self.V) > CHANNELS_SHOWN:
             lines += ["", f"… and {len(self.V) - CHANNELS_SHOWN} more channels"]
         return "\n".join(lines)
 
-    def _channel(self, c: int, k: str) -> list[str]:
+    def _channel(self, c: int) -> list[str]:
         """The terms of Eqs. 3, 6 and 7 for one channel, and their sums."""
+        k_x, k_y = (EQUATION.get(name, "Eq. 3") for name in self.kernel)
         head = ("n", "m", "U_nm", "k(x−m)", "k(y−n)", "∂V/∂U_nm", "U k k", "U k′ k", "U k k′")
-        equations = ("", "", f"c = {c}", k, k, "Eq. 6", "Eq. 3", "Eq. 7 x", "Eq. 7 y")
+        equations = ("", "", f"c = {c}", k_x, k_y, "Eq. 6", "Eq. 3", "Eq. 7 x", "Eq. 7 y")
         table: list[tuple[str, ...]] = [equations, head]
         for t in self.taps:
             u = t.value[c]
@@ -95,6 +96,7 @@ class Trace:
         return ["".join(map(str.rjust, row, widths)).rstrip() for row in table]
 
 
+@np.errstate(all="ignore")
 def trace(
     U: ArrayLike,
     theta: ArrayLike,
@@ -113,13 +115,14 @@ def trace(
     U      (B, H, W, C)             input feature map
     theta  (B, *identity().shape)   parameters of the transformation
     at     (b, i, j)                the output pixel V[b, i, j]
-    Returns a Trace; `print` it.
-    Raises TypeError or ValueError if an argument has another form, IndexError never.
+    The rest is as in `transform` and `transform_backward`.
+    Returns a Trace; `print` it. Taps out of the kernel's support are left out.
+    Raises TypeError or ValueError if an argument has another form.
     """
     U = feature_map(U)
     size = size2(U.shape[1:3] if size is None else size)
     b, i, j = _place(at, (len(U), *size))
-    theta = wide_theta(np.asarray(theta), transformation)
+    theta = in_double(theta, transformation)
     if len(theta) != len(U):
         raise ValueError(f"theta has batch {len(theta)} and U has {len(U)}; they must be equal")
     U, theta = U[b : b + 1], theta[b : b + 1]
@@ -129,7 +132,7 @@ def trace(
 
     V = sample(U, xy, kernel=kernel, padding=padding, fill=fill)[0, 0, 0]
     kernel_x, kernel_y = per_axis(kernel)
-    choice("tie", tie, TIES)
+    checked_tie(tie, (kernel_x, kernel_y))
     rows = weights_and_slopes(xy[..., 1], U.shape[1], kernel_y, padding, tie)
     columns = weights_and_slopes(xy[..., 0], U.shape[2], kernel_x, padding, tie)
     taps = tuple(
@@ -140,10 +143,11 @@ def trace(
             k_x.item(),
             dk_y.item(),
             dk_x.item(),
-            np.full(len(V), fill) if OUTSIDE in (n, m) else U[0, n, m],
+            np.full(len(V), fill) if OUTSIDE in (n, m) else U[0, n, m].astype(theta.dtype),
         )
         for n_, k_y, dk_y, _ in rows
         for m_, k_x, dk_x, _ in columns
+        if NOWHERE not in (n_, m_)
     )
     nowhere = np.nan if np.isnan(xy).any() else 0
     return Trace(

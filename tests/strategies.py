@@ -4,10 +4,36 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from stn_ref import checks
 from stn_ref import equations as eq
 
-KERNELS = (eq.INTEGER, eq.BILINEAR, eq.keys(), eq.keys(-0.5), eq.hat(1), eq.hat(1.5), eq.hat(2.3))
-TRANSFORMATIONS = (eq.AFFINE, eq.ATTENTION, eq.TRANSLATION, eq.SIMILARITY, eq.ROTATION)
+KERNELS = (
+    *checks.KERNELS,
+    eq.keys(-0.5),
+    eq.hat(1),
+    eq.hat(2.3),
+    eq.lanczos(2),
+    eq.normalised(eq.BILINEAR),
+)
+
+PARTITIONS_OF_UNITY = (
+    eq.INTEGER,
+    eq.BILINEAR,
+    eq.keys(),
+    eq.keys(-0.5),
+    eq.hat(1),
+    eq.bspline(2),
+    eq.bspline(3),
+    eq.normalised(eq.lanczos()),
+    eq.normalised(eq.hat(1.5)),
+    eq.normalised(eq.hat(2.3)),
+    eq.normalised(eq.gaussian(0.4)),
+)
+
+VERTICES, TRIANGLES = checks.MESH
+TRANSFORMATIONS = checks.TRANSFORMATIONS
+WITH_MATRIX = tuple(t for t in TRANSFORMATIONS if t.matrix is not None)
+AFFINE_FAMILY = TRANSFORMATIONS[:5]
 
 kernels = st.sampled_from(KERNELS)
 paddings = st.sampled_from(tuple(eq.PADDINGS))
@@ -15,13 +41,9 @@ ties = st.sampled_from(("right", "left", "central"))
 values = st.floats(-8, 8, width=32)
 
 # a knot, a knot's neighbour, or anywhere, up to three pixels outside a plane of six
-near = st.sampled_from((0.0, 0.5, 2.0**-60, -(2.0**-60)))
-coordinates = st.one_of(
-    st.integers(-3, 9).map(float),
-    st.tuples(st.integers(-3, 8), near).map(lambda p: p[0] + p[1]),
-    st.floats(-3, 9),
-    st.floats(-3, 9),
-)
+knots = st.integers(-6, 18).map(lambda halves: halves / 2)
+neighbours = st.tuples(knots, st.sampled_from((-99.0, 99.0))).map(lambda p: float(np.nextafter(*p)))
+coordinates = st.one_of(knots, neighbours, st.floats(-3, 9), st.floats(-3, 9))
 
 
 @st.composite

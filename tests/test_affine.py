@@ -14,12 +14,12 @@ from stn_ref.equations import (
     TRANSLATION,
     target_grid,
 )
-from tests.strategies import TRANSFORMATIONS, affine_thetas
+from tests.strategies import AFFINE_FAMILY, affine_thetas
 
 PARAMETERS = {"affine": (2, 3), "attention": 3, "translation": 2, "similarity": 4, "rotation": 1}
 G = target_grid((3, 4))
 
-each = pytest.mark.parametrize("transformation", TRANSFORMATIONS, ids=lambda t: t.name)
+each = pytest.mark.parametrize("transformation", AFFINE_FAMILY, ids=lambda t: t.name)
 
 
 @each
@@ -68,6 +68,13 @@ def test_affine_maps_compose_as_their_matrices_do(outer, inner):
     product = AFFINE.matrix(outer) @ AFFINE.matrix(inner)
     twice = AFFINE.grid(outer, AFFINE.grid(inner, G))
     assert_allclose(twice, AFFINE.grid(product[:, :2], G), atol=1e-13)
+
+
+def test_a_determinant_below_one_is_no_contraction():
+    theta = np.array([[[2, 0, 0], [0, 0.25, 0]]])
+    assert np.linalg.det(theta[0, :, :2]) < 1
+    corner = np.array([[[1.0, 0.0]]])
+    assert np.linalg.norm(AFFINE.grid(theta, corner)) == 2 * np.linalg.norm(corner)
 
 
 @each

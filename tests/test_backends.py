@@ -18,13 +18,15 @@ from stn_ref.equations import (
     INTEGER,
     SIMILARITY,
     Transformation,
+    hat,
     keys,
+    lanczos,
     sample,
     sample_backward,
     target_grid,
     to_pixels,
 )
-from tests.strategies import TRANSFORMATIONS
+from tests.strategies import WITH_MATRIX
 
 NAMES = ("sample", "sample_backward", "transform", "transform_backward")
 each = pytest.mark.parametrize("backend", backends.BACKENDS)
@@ -48,14 +50,16 @@ def test_the_door_adds_only_the_choice_of_a_backend(name):
 
 
 @each
-@pytest.mark.parametrize("kernel", [BILINEAR, INTEGER, keys(), keys(-0.5)], ids=lambda k: k.name)
+@pytest.mark.parametrize(
+    "kernel", [BILINEAR, INTEGER, keys(), keys(-0.5), lanczos()], ids=lambda k: k.name
+)
 @given(size=sizes, align_corners=st.booleans(), single=st.booleans(), seed=st.integers(0, 99))
 def test_the_identity_returns_the_image_bit_for_bit(
     backend, kernel, size, align_corners, single, seed
 ):
     dtype = np.float32 if single else np.float64
     U = np.random.default_rng(seed).standard_normal((1, *size, 2)).astype(dtype)
-    for transformation in TRANSFORMATIONS:
+    for transformation in WITH_MATRIX:
         theta = transformation.identity()[None].astype(dtype)
         V = stn_ref.transform(
             U,
@@ -68,13 +72,13 @@ def test_the_identity_returns_the_image_bit_for_bit(
         assert_array_equal(V, U)
 
 
-@pytest.mark.parametrize("transformation", TRANSFORMATIONS, ids=lambda t: t.name)
+@pytest.mark.parametrize("transformation", WITH_MATRIX, ids=lambda t: t.name)
 @given(size=sizes, source=sizes, align_corners=st.booleans(), seed=st.integers(0, 99))
 def test_the_centred_formula_is_the_two_steps_of_the_paper(
     transformation, size, source, align_corners, seed
 ):
     identity = transformation.identity()
-    theta = identity + np.random.default_rng(seed).uniform(-1, 1, (2, *identity.shape))
+    theta = identity + np.random.default_rng(seed).uniform(-0.3, 0.3, (2, *identity.shape))
     grid = transformation.grid(theta, target_grid(size, align_corners=align_corners))
     two_steps = to_pixels(grid, source, align_corners=align_corners)
     one = source_pixels(theta, transformation, size, source, align_corners)
@@ -166,6 +170,65 @@ def test_a_transformation_without_a_matrix_goes_through_its_grid(backend, rng):
     expected, _ = WAVE.grid_backward(dxy * [3, 2.5], theta, G)
     assert_allclose(dU, expected_dU, atol=1e-13)
     assert_allclose(dtheta, expected, atol=1e-12)
+
+
+@each
+def test_every_option_reaches_both_ways(backend, rng):
+    """Each is set to something else than its default, and the result compared with the parts."""
+    U, dV = rng.standard_normal((2, 5, 6, 3)), rng.standard_normal((2, 4, 3, 3))
+    theta = SIMILARITY.identity() + rng.uniform(-0.3, 0.3, (2, 4))
+    sampling = {"kernel": (keys(), hat(1.5)), "padding": "constant", "fill": 0.7}
+    options = {"transformation": SIMILARITY, "align_corners": False, "backend": backend}
+    V = stn_ref.transform(U, theta, size=(4, 3), **sampling, **options)
+    dU, dtheta = stn_ref.transform_backward(dV, U, theta, tie="left", **sampling, **options)
+    xy = source_pixels(theta, SIMILARITY, (4, 3), (5, 6), False)
+    assert_allclose(V, sample(U, xy, **sampling), atol=1e-13)
+    V_door = stn_ref.sample(U, xy, backend=backend, deterministic=False, **sampling)
+    assert_allclose(V_door, V, atol=1e-13)
+    expected_dU, dxy, dPhi = sample_backward(dV, U, xy, tie="left", **sampling)
+    expected = source_pixels_backward(dxy, theta, SIMILARITY, (5, 6), False)
+    assert_allclose(dU, expected_dU, atol=1e-13)
+    assert_allclose(dtheta, expected, atol=1e-12)
+    door = stn_ref.sample_backward(dV, U, xy, tie="left", backend=backend, **sampling)
+    assert_allclose(door[1], dxy, atol=1e-13)
+    assert_allclose(np.concatenate(door[2]), np.concatenate(dPhi), atol=1e-12)
+
+
+class Swirl:
+    """A user's own, with only what a transformation must have."""
+
+    name = "swirl"
+    identity = staticmethod(lambda: [0.0])
+    grid, grid_backward = staticmethod(WAVE.grid), staticmethod(WAVE.grid_backward)
+
+
+@each
+def test_a_users_record_may_lack_what_it_does_not_use(backend, rng):
+    U, theta = rng.standard_normal((2, 5, 6, 2)), np.array([[0.3], [-0.4]])
+    module = backends.get(backend)
+    V = module.transform(U, theta, transformation=Swirl())
+    assert_array_equal(V, module.transform(U, theta, transformation=WAVE))
+    dU, dtheta = module.transform_backward(V, U, theta, transformation=Swirl())
+    assert_array_equal(dtheta, module.transform_backward(V, U, theta, transformation=WAVE)[1])
+
+
+@each
+def test_single_precision_parameters_are_computed_in_double(backend, rng):
+    U = rng.standard_normal((1, 9, 9, 1))
+    theta = (AFFINE.identity() + rng.uniform(-0.3, 0.3, (1, 2, 3))).astype(np.float32)
+    module = backends.get(backend)
+    assert_array_equal(module.transform(U, theta), module.transform(U, theta.astype(float)))
+    _, dtheta = module.transform_backward(U, U, theta)
+    _, wide = module.transform_backward(U, U, theta.astype(float))
+    assert_array_equal(dtheta, wide.astype(np.float32))
+
+
+@each
+def test_gradients_too_large_for_their_dtype_are_infinite_in_silence(backend):
+    U, theta = np.full((1, 3, 3, 1), 1e300), AFFINE.identity()[None].astype(np.float32)
+    U[0, 1, 1] = 0
+    _, dtheta = backends.get(backend).transform_backward(np.ones_like(U), U, theta)
+    assert np.isinf(dtheta).any()
 
 
 @each

@@ -1,5 +1,7 @@
 """The checker finds wrong gradients, accepts right ones, and knows about knots."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,75 @@ def test_single_precision_is_too_coarse(rng):
         check_gradients(cube, cube_backward, np.arange(3), rng=rng)
 
 
+@pytest.mark.parametrize("magnitude", [1e-6, 1e-3, 1.0, 1e5, 1e10, 1e14])
+def test_the_step_fits_inputs_of_any_magnitude(magnitude, rng):
+    x = magnitude * rng.uniform(0.5, 1.5, 5)
+    cases = [
+        (lambda x: 2 * x, lambda d, x: 2 * d),
+        (lambda x: x**3, lambda d, x: 3 * x**2 * d),
+        (np.log, lambda d, x: d / x),
+    ]
+    for f, right in cases:
+        assert check_gradients(f, right, x, rng=rng).ok
+        for wrong in (-1, 1.1, 1 + 1e-5):
+            claim = lambda d, x, w=wrong, right=right: w * right(d, x)  # noqa: E731
+            assert not check_gradients(f, claim, x, rng=rng).ok
+
+
+def test_a_fast_function_gets_a_small_step(rng):
+    f, slope = lambda x: np.sin(300 * x), lambda d, x: 300 * np.cos(300 * x) * d
+    assert check_gradients(f, slope, X, rng=rng).ok
+
+
+def test_a_slope_that_rounding_hides_is_an_error_and_not_a_pass(rng):
+    f, x, y = lambda x, y: x + y, X, np.full(7, 1e13)
+    report = check_gradients(f, lambda d, x, y: (-d, d), x, y, rng=rng)
+    assert not report.ok and "rounding hides the slope" in str(report)
+
+
+def test_rounding_dust_is_as_good_as_zero(rng):
+    """Outside both edges of a border nothing moves; what Eq. 7 leaves there is rounding."""
+    U, xy = rng.standard_normal((1, 5, 6, 2)), rng.uniform(-4, -2, (1, 3, 3, 2))
+    f, f_backward = partial(sample, padding="border"), partial(sample_backward, padding="border")
+    _, dxy, _ = f_backward(np.ones((1, 3, 3, 2)), U, xy)
+    assert 0 < np.abs(dxy).max() < 1e-15
+    check_gradients(f, f_backward, U, xy, rng=rng, knots=sampler_knots()).raise_if_wrong()
+
+
+@pytest.mark.parametrize("width", [1.0001, 1.001, 1.01])
+def test_knots_that_lie_close_together_are_told_apart(width, rng):
+    U, xy = rng.standard_normal((1, 5, 6, 1)), rng.integers(0, 4, (1, 2, 2, 2)).astype(float)
+    row = {"kernel": hat(width)}
+    knots = sampler_knots(**row)
+    check_gradients(
+        partial(sample, **row), partial(sample_backward, **row), U, xy, rng=rng, knots=knots
+    ).raise_if_wrong()
+
+
+def test_a_backward_pass_may_overwrite_what_it_is_given(rng):
+    def in_place(dout, x):
+        x **= 2
+        dout *= 3
+        dout *= x
+        return dout
+
+    assert check_gradients(cube, in_place, X, rng=rng).ok
+
+
+def test_checking_nothing_is_an_error(rng):
+    with pytest.raises(ValueError, match="nothing was checked"):
+        check_gradients(cube, lambda dout, x: None, X, rng=rng)
+    with pytest.raises(TypeError, match="rng is None"):
+        check_gradients(cube, cube_backward, X, rng=None)
+
+
+def test_values_that_are_not_finite_fail(rng):
+    assert not check_gradients(lambda x: x / 0, cube_backward, X, rng=rng).ok
+    assert not check_gradients(lambda x: x * np.nan, cube_backward, X, rng=rng).ok
+    one_nan = lambda dout, x: np.where(x == X[2], np.nan, cube_backward(dout, x))  # noqa: E731
+    assert not check_gradients(cube, one_nan, X, rng=rng).ok
+
+
 def test_a_flat_function_passes_with_zero_and_fails_with_anything_else(rng):
     flat = lambda x: 0 * x + 5.0  # noqa: E731
     assert check_gradients(flat, lambda dout, x: 0 * x, X, rng=rng).ok
@@ -90,7 +161,7 @@ def test_a_flat_function_passes_with_zero_and_fails_with_anything_else(rng):
 
 
 def test_without_its_knots_a_kink_looks_wrong_and_with_them_right(rng):
-    x = np.array([-0.7, 1e-4, 0.6])
+    x = np.array([-0.7, 1e-9, 0.6])
     right = lambda dout, x: np.sign(x) * dout  # noqa: E731
     assert not check_gradients(np.abs, right, x, rng=rng).ok
     assert check_gradients(np.abs, right, x, rng=rng, knots=no_crossing(np.sign)).ok

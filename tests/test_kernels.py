@@ -4,12 +4,28 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from stn_ref.equations import BILINEAR, INTEGER, Kernel, hat, keys
-from stn_ref.equations.kernels import derivative, eq7_as_printed, per_axis
-from tests.strategies import KERNELS
+from stn_ref.equations import (
+    BILINEAR,
+    INTEGER,
+    Kernel,
+    bspline,
+    gaussian,
+    hat,
+    keys,
+    lanczos,
+    normalised,
+)
+from stn_ref.equations.kernels import derivative, eq7_as_printed, per_axis, shift
+from tests.strategies import KERNELS, PARTITIONS_OF_UNITY
 
 each = pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: f"{k.name}{k.Phi}")
 T = np.linspace(-3, 3, 1201)  # knots at integers and halves among them
+
+
+def away_from_its_ends(kernel, h):
+    """Where no end of the kernel, nor of a neighbour's that normalises it, is within h."""
+    ends = np.stack([T - kernel.support, T + kernel.support])
+    return np.all(np.abs(ends - np.round(ends)) > h, axis=0)
 
 
 def test_eq_4_takes_exactly_one_pixel_and_ties_go_right():
@@ -70,25 +86,23 @@ def test_a_kernel_ends_at_its_support(kernel):
 
 @each
 def test_a_kernel_is_even(kernel):
-    off = np.abs(T) != 0.5 if kernel is INTEGER else np.full(T.shape, True)
+    off = away_from_its_ends(kernel, 1e-9)
     k = kernel.k(T, kernel.Phi)
-    assert_allclose(k[off], k[::-1][off], atol=1e-15)
+    assert_allclose(k[off], k[::-1][off], atol=1e-14)
 
 
 @each
 def test_derivatives_agree_with_differences_from_the_right(kernel):
     h = 1e-7
-    t = T[np.abs(T + kernel.support) > h]
-    if kernel is INTEGER:
-        t = t[np.abs(np.abs(t) - 0.5) > h]
+    t = T[away_from_its_ends(kernel, 2 * h) | (kernel in (BILINEAR, hat(1)))]
     difference = (kernel.k(t + h, kernel.Phi) - kernel.k(t, kernel.Phi)) / h
     assert_allclose(kernel.dk(t, kernel.Phi), difference, atol=1e-5)
 
 
 @each
 def test_the_derivative_for_phi_agrees_with_differences(kernel):
-    h = 1e-6
-    t = T[np.abs(np.abs(T) - kernel.support) > 2 * h]
+    h = 1e-5
+    t = T[away_from_its_ends(kernel, 2 * h)]
     slopes = kernel.dk_dphi(t, kernel.Phi)
     assert len(slopes) == len(kernel.Phi)
     for slope, phi in zip(slopes, kernel.Phi, strict=True):
@@ -103,11 +117,61 @@ def test_one_row_serves_numbers_as_it_serves_arrays(kernel):
         assert float(kernel.dk(t, kernel.Phi)) == kernel.dk(np.array([t]), kernel.Phi)[0]
 
 
-@pytest.mark.parametrize("kernel", [INTEGER, BILINEAR, keys(), keys(0.3), hat(1), hat(2)])
-def test_weights_of_one_point_sum_to_the_same_everywhere(kernel):
+@pytest.mark.parametrize("kernel", PARTITIONS_OF_UNITY, ids=lambda k: f"{k.name}{k.Phi}")
+def test_weights_of_one_point_sum_to_one(kernel):
     x = np.linspace(0, 1, 97)[:, None]
-    total = kernel.k(x - np.arange(-4, 6), kernel.Phi).sum(axis=1)
-    assert_allclose(total, 2 if kernel.Phi == (2.0,) else 1, atol=1e-14)
+    assert_allclose(kernel.k(x - np.arange(-5, 7), kernel.Phi).sum(axis=1), 1, atol=1e-14)
+
+
+def test_a_gaussian_by_hand_and_its_cut():
+    k = gaussian(0.5).k(np.array([0, 0.5, 1, 2.999, 3]), (0.5,))
+    assert_allclose(k, [1, np.exp(-0.5), np.exp(-2), np.exp(-(5.998**2) / 2), 0])
+
+
+@pytest.mark.parametrize("lobes", [1, 2, 3, 5])
+def test_lanczos_is_the_windowed_sinc(lobes):
+    kernel = lanczos(lobes)
+    assert_array_equal(kernel.k(np.arange(-7.0, 8), ()), np.arange(-7, 8) == 0)
+    t = T[np.abs(T) < lobes]
+    assert_allclose(kernel.k(t, ()), np.sinc(t) * np.sinc(t / lobes), atol=1e-15)
+
+
+def test_lanczos_has_no_seam_where_its_series_begins():
+    for f in (lanczos().k, lanczos().dk):
+        for seam in (0.01, 0.03, -0.01):
+            around = f(np.array([seam - 1e-15, seam + 1e-15]), ())
+            assert_allclose(around[0], around[1], rtol=0, atol=2e-13)
+
+
+def test_bsplines_by_hand():
+    assert bspline(0) is INTEGER and bspline(1) is BILINEAR
+    t = np.array([0, 0.25, 0.5, 1, 1.5, 2])
+    assert_allclose(bspline(2).k(t, ()), [3 / 4, 11 / 16, 1 / 2, 1 / 8, 0, 0])
+    assert_allclose(bspline(3).k(t, ()), [2 / 3, 235 / 384, 23 / 48, 1 / 6, 1 / 48, 0], atol=1e-16)
+    assert_allclose(bspline(2).dk(t, ()), [0, -1 / 2, -1, -1 / 2, 0, 0])
+    assert_allclose(bspline(3).dk(t, ()), [0, -13 / 32, -5 / 8, -1 / 2, -1 / 8, 0])
+
+
+def test_a_normalised_kernel_by_hand():
+    k = hat(1.5).k(np.array([-1.25, -0.25, 0.75]), (1.5,))  # the taps of x = 0.75
+    assert_allclose(normalised(hat(1.5)).k(np.array([-1.25, -0.25, 0.75]), (1.5,)), k / k.sum())
+
+
+def test_normalised_is_zero_where_no_pixel_is_in_reach():
+    narrow = normalised(hat(0.25))
+    t = np.array([-0.5, -0.3, 0, 0.2, 0.3, 0.5])
+    assert_array_equal(narrow.k(t, (0.25,)), [0, 0, 1, 1, 0, 0])
+    assert_array_equal(narrow.dk(t, (0.25,)), np.zeros(6))
+    assert_array_equal(narrow.dk_dphi(t, (0.25,))[0], np.zeros(6))
+
+
+@pytest.mark.parametrize("t", [0.0, 2.0**-60, 0.25, 0.5 - 2.0**-54, 0.5, 1 - 2.0**-53, -(2.0**-60)])
+@pytest.mark.parametrize("by", [-3, -2, -1, 0, 1, 2])
+def test_rounding_never_carries_t_onto_another_knot(t, by):
+    u, low = shift(np.array([t]), by, 1.0)[0], np.floor(2 * t) / 2 + by
+    assert (u == low) == (t in (0.0, 0.5))
+    assert low <= u < low + 0.5
+    assert abs(u - (t + by)) <= 2 * np.spacing(abs(u) + 0.5)
 
 
 def test_one_kernel_serves_both_axes_or_one_each():
@@ -118,10 +182,19 @@ def test_one_kernel_serves_both_axes_or_one_each():
             per_axis(wrong)
 
 
-@pytest.mark.parametrize("width", [0, -1, np.nan, np.inf])
-def test_a_width_that_is_no_width_is_an_error(width):
-    with pytest.raises(ValueError, match="width is"):
-        hat(width)
+@pytest.mark.parametrize("wrong", [0, -1, np.nan, np.inf])
+@pytest.mark.parametrize(("row", "name"), [(hat, "width"), (gaussian, "sigma")])
+def test_a_width_that_is_no_width_is_an_error(row, name, wrong):
+    with pytest.raises(ValueError, match=f"{name} is"):
+        row(wrong)
+
+
+def test_counts_that_are_no_counts_are_errors():
+    for row, wrong in ((lanczos, 0), (bspline, 4), (bspline, -1)):
+        with pytest.raises(ValueError, match=f"is {wrong}; expected an integer from"):
+            row(wrong)
+    with pytest.raises(TypeError, match="lobes is 2.5"):
+        lanczos(2.5)
 
 
 def test_a_support_that_is_no_support_is_an_error():

@@ -46,6 +46,21 @@ def test_gradients_by_hand():
     assert_array_equal(db_theta, [1])
 
 
+def test_an_empty_batch_has_no_theta_and_no_gradient(rng):
+    layers = initial_layers(rng, 6, (4,), AFFINE.identity())
+    empty = U[:0]
+    assert f_loc(empty, layers).shape == (0, 2, 3)
+    dU, dlayers = f_loc_backward(np.ones((0, 2, 3)), empty, layers)
+    assert dU.shape == empty.shape and not any(d.any() for layer in dlayers for d in layer)
+    blind = initial_layers(rng, 0, (4,), AFFINE.identity())
+    assert_array_equal(f_loc(U[..., :0], blind), AFFINE.identity()[None])
+
+
+def test_layers_may_be_lists():
+    layers = [([[1.0]] * 6, [0.0])]
+    assert_array_equal(f_loc_backward([[1.0]], U, layers)[0], np.ones(U.shape))
+
+
 def test_a_single_layer_is_linear_in_the_image(rng):
     W, b = rng.standard_normal((6, 2, 3)), np.zeros((2, 3))
     assert_allclose(f_loc(-3 * U, [(W, b)]), -3 * f_loc(U, [(W, b)]))

@@ -11,6 +11,7 @@ from stn_ref.equations import (
     INTEGER,
     PADDINGS,
     ROTATION,
+    gaussian,
     hat,
     sample,
     sample_backward,
@@ -23,6 +24,9 @@ from tests.strategies import KERNELS
 
 each = pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: f"{k.name}{k.Phi}")
 pad = pytest.mark.parametrize("padding", PADDINGS)
+REPEATING = {"reflection", "symmetric", "wrap"}
+edged = pytest.mark.parametrize("padding", sorted(PADDINGS.keys() - REPEATING))
+repeating = pytest.mark.parametrize("padding", sorted(REPEATING))
 U = np.arange(1.0, 13).reshape(1, 3, 4, 1)
 HUGE = (1e8, 2.0**31, 2.0**53, 2.0**63, 1e19, 3e38, 1e300)
 
@@ -66,7 +70,7 @@ def test_infinity_lies_beyond_that_edge(kernel, sign):
 
 
 @each
-@pad
+@edged
 def test_infinity_has_no_slope_along_its_own_axis(kernel, padding):
     xy = at((np.inf, 1.25), (-np.inf, 0.75), (1.25, np.inf))
     _, dxy, (dPhi_x, dPhi_y) = backward(xy[:, :, :2], kernel=kernel, padding=padding)
@@ -83,15 +87,46 @@ def test_at_infinity_the_other_axis_still_pulls_under_border():
 
 
 @each
-@pytest.mark.parametrize("x", HUGE)
-def test_huge_coordinates_are_as_far_out_as_any(kernel, x):
-    for sign in (1, -1):
-        far = at((sign * x, 1), (1, sign * x))
-        near = at((sign * 99, 1), (1, sign * 99))
-        for padding in PADDINGS:
-            V = sample(U, far, kernel=kernel, padding=padding)
-            assert_array_equal(V, sample(U, near, kernel=kernel, padding=padding))
+@pytest.mark.parametrize("sign", [1, -1])
+def test_under_constant_infinity_is_the_fill_weighed(kernel, sign):
+    V = sample(U, at((sign * np.inf, 1)), kernel=kernel, padding="constant", fill=3.0)
+    weights = kernel.k(np.arange(-4.0, 5), kernel.Phi).sum()
+    assert_allclose(V, 3 * weights**2)
+
+
+@repeating
+def test_where_the_plane_repeats_infinity_is_as_nan(padding):
+    for image in (U, U[:, :1, :1]):
+        xy = at((np.inf, 0), (0, -np.inf), (-np.inf, np.inf), (1, 1))
+        V = sample(image, xy, padding=padding)[0, 0, :, 0]
+        assert_array_equal(np.isnan(V), [True, True, True, False])
+        dV = np.ones((1, 1, 4, 1))
+        dU, dxy, _ = sample_backward(dV, image, xy, padding=padding)
+        assert np.isnan(dxy[0, 0, :3]).all() and np.isfinite(dxy[0, 0, 3]).all()
+        assert_array_equal(
+            dU, sample_backward(dV[:, :, 3:], image, xy[:, :, 3:], padding=padding)[0]
+        )
+
+
+@each
+@edged
+def test_huge_coordinates_are_as_far_out_as_any(kernel, padding):
+    for x in (*HUGE, *(-x for x in HUGE)):
+        far, near = at((x, 1), (1, x)), at((np.sign(x) * 99, 1), (1, np.sign(x) * 99))
+        V = sample(U, far, kernel=kernel, padding=padding)
+        assert_array_equal(V, sample(U, near, kernel=kernel, padding=padding))
         assert_array_equal(sample_dense(U, far, kernel=kernel), np.zeros((1, 1, 2, 1)))
+
+
+@each
+@repeating
+def test_huge_coordinates_are_reduced_exactly(kernel, padding):
+    period = {"reflection": (6, 4), "symmetric": (8, 6), "wrap": (4, 3)}[padding]
+    for x in (*HUGE, *(-x for x in HUGE)):
+        far = at((x, 1), (1, x))
+        near = at((int(x) % period[0], 1), (1, int(x) % period[1]))
+        V = sample(U, far, kernel=kernel, padding=padding)
+        assert_array_equal(V, sample(U, near, kernel=kernel, padding=padding))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -127,6 +162,39 @@ def test_a_pixel_that_is_not_finite_reaches_only_points_that_tap_it():
     _, dxy, dPhi = sample_backward(np.ones((1, 1, 3, 1)), U, far, kernel=hat(0.75))
     assert np.isfinite(dxy[0, 0, :2]).all()
     assert np.isfinite(np.concatenate(dPhi)).all()
+
+
+def row(*values):
+    return np.array(values, float).reshape(1, 1, -1, 1)
+
+
+def test_a_pixel_out_of_the_support_is_never_read():
+    x = at((0.2, 0), (0.5, 0), (1.6, 0))
+    V = sample(row(1, np.inf, 3, 4, 5), x, kernel=INTEGER)[0, 0, :, 0]
+    assert_array_equal(V, [1, np.inf, 3])
+    V = sample(row(1, np.inf, 3, 4, 5), at((2.5, 0), (2.8, 0), (2, 0)), kernel=hat(1.25))
+    assert_array_equal(np.isfinite(V[0, 0, :, 0]), [True, True, False])
+    for tie in ("right", "left", "central"):
+        ones = np.ones((1, 1, 1, 1))
+        dxy = sample_backward(ones, row(np.inf, 1, 2, 3, 5), at((1.5, 0)), tie=tie)[1]
+        assert dxy[0, 0, 0, 0] == 1
+        dU = sample_backward(ones * np.inf, row(1, 2, 3, 4), at((1.5, 0)), tie=tie)[0]
+        assert_array_equal(dU[0, 0, :, 0], [0, np.inf, np.inf, 0])
+
+
+def test_the_identity_returns_an_image_that_is_not_finite():
+    U = np.array([[1, np.nan, 3], [np.inf, 5, -np.inf]])[None, ..., None]
+    assert_array_equal(stn_ref.transform(U, AFFINE.identity()[None]), U)
+
+
+@pytest.mark.parametrize("width", [5e-324, 1e-200, 1e-8])
+@pytest.mark.parametrize("kernel", [hat, gaussian])
+def test_a_kernel_too_narrow_to_meet_a_pixel_is_zero_between_them(kernel, width):
+    xy = at((1.25, 0.5), (1, 2))
+    V = sample(U, xy, kernel=kernel(width))
+    assert_array_equal(V[0, 0, :, 0], [0, U[0, 2, 1, 0]])
+    dU, _, dPhi = backward(xy[:, :, :1], kernel=kernel(width))
+    assert not dU.any() and not np.concatenate(dPhi).any()
 
 
 def test_a_large_image_overflows_in_silence():

@@ -4,19 +4,42 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from stn_ref.equations.padding import PADDINGS, padding_rule, whole
-from stn_ref.equations.taps import cell, distance, lost, offsets, taps
+from stn_ref.equations.padding import PADDINGS, lost, padding_rule, whole
+from stn_ref.equations.taps import cell, offsets, taps
 
 M = np.arange(-3, 7)
 
 
 def test_paddings_by_hand():
-    assert_array_equal(PADDINGS["zeros"].pixel(M, 4), [-1, -1, -1, 0, 1, 2, 3, -1, -1, -1])
-    assert_array_equal(PADDINGS["border"].pixel(M, 4), [0, 0, 0, 0, 1, 2, 3, 3, 3, 3])
+    expected = {
+        "zeros": [-1, -1, -1, 0, 1, 2, 3, -1, -1, -1],
+        "constant": [-1, -1, -1, 0, 1, 2, 3, -1, -1, -1],
+        "border": [0, 0, 0, 0, 1, 2, 3, 3, 3, 3],
+        "reflection": [3, 2, 1, 0, 1, 2, 3, 2, 1, 0],
+        "symmetric": [2, 1, 0, 0, 1, 2, 3, 3, 2, 1],
+        "wrap": [1, 2, 3, 0, 1, 2, 3, 0, 1, 2],
+    }
+    assert set(expected) == set(PADDINGS)
+    for name, pixels in expected.items():
+        assert_array_equal(PADDINGS[name].pixel(M, 4), pixels)
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+def test_an_axis_of_one_pixel_is_that_pixel_or_outside(padding):
+    outside = -1 if padding in ("zeros", "constant") else 0
+    expected = np.where(M == 0, 0, outside)
+    assert_array_equal(PADDINGS[padding].pixel(M, 1), expected)
+
+
+@pytest.mark.parametrize("padding", ["reflection", "symmetric", "wrap"])
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_a_period_is_the_period(padding, size):
+    rule = padding_rule(padding)
+    assert_array_equal(rule.pixel(M, size), rule.pixel(M + rule.period(size), size))
 
 
 def test_an_unknown_padding_is_an_error_that_names_the_known():
-    with pytest.raises(ValueError, match="'mirror'.*'zeros', 'border'"):
+    with pytest.raises(ValueError, match="'mirror'.*'zeros', 'constant', 'border'"):
         padding_rule("mirror")
 
 
@@ -38,23 +61,27 @@ def test_points_at_infinity_have_fraction_zero():
     assert_array_equal(f, [0, 0, 0])
 
 
-def test_only_nan_is_lost():
-    assert_array_equal(lost(np.array([0.0, 1e300, np.inf, np.nan])), [False, False, False, True])
+def test_nan_is_lost_and_infinity_where_the_plane_repeats():
+    x = np.array([0.0, 1e300, np.inf, -np.inf, np.nan])
+    assert_array_equal(lost(x, "border"), [False, False, False, False, True])
+    assert_array_equal(lost(x, "wrap"), [False, False, True, True, True])
 
 
 def test_huge_cells_are_clipped_beyond_the_reach_of_every_tap():
     cells = np.array([-np.inf, -1e300, -3, 2, 1e300, np.inf, np.nan])
-    assert_array_equal(whole(cells, 4, 2), [-3, -3, -3, 2, 6, 6, 0])
+    assert_array_equal(whole(cells, 4, 2, "zeros"), [-3, -3, -3, 2, 6, 6, 0])
 
 
-@pytest.mark.parametrize("f", [0.0, 2.0**-60, 0.25, 0.5 - 2.0**-54, 0.5, 1 - 2.0**-53])
-@pytest.mark.parametrize("offset", [-2, -1, 0, 1, 2, 3])
-def test_rounding_never_carries_t_onto_another_knot(f, offset):
-    t = distance(np.array([f]), offset)[0]
-    half = np.floor(2 * f) / 2 - offset
-    assert (t == half) == (f in (0.0, 0.5))
-    assert half <= t < half + 0.5
-    assert abs(t - (f - offset)) <= 2 * np.spacing(np.abs(t) + 0.5)
+@pytest.mark.parametrize("padding", ["reflection", "symmetric", "wrap"])
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_huge_cells_are_reduced_exactly(padding, size):
+    rule = padding_rule(padding)
+    for x in (2.0**53, 2.0**63, 1e19, 3e38, -1e300, 1e300, 12345678.0):
+        expected = rule.pixel(np.array([int(x) % rule.period(size)]), size)
+        for dtype in (np.float64, np.longdouble):
+            m = whole(np.array([x], dtype), size, 2, padding)
+            assert_array_equal(rule.pixel(m, size), expected)
+    assert_array_equal(whole(np.array([np.inf, np.nan]), size, 2, padding), [0, 0])
 
 
 @pytest.mark.parametrize(
@@ -84,5 +111,6 @@ def test_taps_by_hand():
 
 def test_a_lost_point_has_no_pixels():
     for padding in PADDINGS:
-        for tap in taps(np.array([[[np.nan]]]), 4, 2.0, padding):
-            assert_array_equal(tap.pixel, [[[-1]]])
+        bad = [np.nan, np.inf] if padding_rule(padding).period else [np.nan]
+        for tap in taps(np.array([[bad]]), 4, 2.0, padding):
+            assert_array_equal(tap.pixel, np.full((1, 1, len(bad)), -1))

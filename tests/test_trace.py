@@ -78,6 +78,26 @@ def test_it_names_the_equation_of_what_it_was_given():
     assert "keys, hat" in text and "tie left" in text
 
 
+def test_each_axis_is_headed_by_the_equation_of_its_own_kernel():
+    lines = str(stn_ref.trace(U, THETA, at=(0, 1, 1), kernel=(BILINEAR, INTEGER))).splitlines()
+    head = next(line for line in lines if line.startswith("   n   m"))
+    above = lines[lines.index(head) - 1]
+    for column, equation in (("k(x−m)", "Eq. 5"), ("k(y−n)", "Eq. 4")):
+        end = head.index(column) + len(column)
+        assert above[:end].endswith(equation)
+
+
+def test_terms_are_those_of_double_precision(rng):
+    U, theta = rng.standard_normal((1, 4, 5, 2)).astype(np.float32), THETA[1:]
+    report = stn_ref.trace(U, theta, at=(0, 1, 2))
+    exact = stn_ref.trace(U.astype(float), theta, at=(0, 1, 2))
+    assert_array_equal(report.dV_dx, exact.dV_dx)
+
+
+def test_an_image_that_is_not_finite_is_traced_in_silence():
+    assert "inf" in str(stn_ref.trace(np.full((1, 3, 3, 1), np.inf), THETA[1:], at=(0, 1, 1)))
+
+
 def test_taps_outside_are_marked():
     moved = THETA + [[0, 0, 1.1], [0, 0, 0]]
     report = stn_ref.trace(U, moved, at=(0, 0, 3))

@@ -9,9 +9,11 @@ from stn_ref.equations import (
     ATTENTION,
     BILINEAR,
     f_loc,
+    f_loc_backward,
     initial_layers,
     keys,
     sample,
+    sample_backward,
     spatial_transformer,
     spatial_transformer_backward,
     target_grid,
@@ -34,7 +36,7 @@ def test_it_starts_as_the_identity(U, rng):
 @pytest.mark.parametrize("align_corners", [True, False])
 def test_it_is_its_three_parts(U, rng, transformation, align_corners):
     identity = transformation.identity()
-    layers = [(rng.uniform(-0.05, 0.05, (90, *identity.shape)), identity)]
+    layers = [(rng.uniform(-0.02, 0.02, (90, *identity.shape)), identity)]
     options = {"kernel": (BILINEAR, keys()), "padding": "border"}
     V = spatial_transformer(
         U,
@@ -66,6 +68,42 @@ def test_the_image_is_reached_twice(U, rng):
         measured = (f(U + 1e-7 * d) - f(U - 1e-7 * d)) / 2e-7
         assert_allclose(np.sum(dU * d), measured, rtol=1e-6)
         assert [a.shape for a in dlayers[0]] == [(90, 3), (3,)]
+
+
+def test_every_option_reaches_the_way_back(U, rng):
+    identity = ATTENTION.identity()
+    layers = [(rng.uniform(-0.01, 0.01, (90, 3)), identity)]
+    options = {"kernel": (keys(), BILINEAR), "padding": "border", "tie": "left"}
+    dV = rng.standard_normal((2, 4, 3, 3))
+    dU, [(_, db)] = spatial_transformer_backward(
+        dV, U, layers, transformation=ATTENTION, align_corners=False, **options
+    )
+    G = target_grid((4, 3), align_corners=False)
+    theta = f_loc(U, layers)
+    xy = to_pixels(ATTENTION.grid(theta, G), (5, 6), align_corners=False)
+    dU_sampled, dxy, _ = sample_backward(dV, U, xy, **options)
+    dtheta, _ = ATTENTION.grid_backward(dxy * [3, 2.5], theta, G)
+    assert_allclose(db, dtheta.sum(axis=0), rtol=1e-12)
+    assert_allclose(dU - dU_sampled, f_loc_backward(dtheta, U, layers)[0], atol=1e-12)
+
+
+@pytest.mark.parametrize("transformation", TRANSFORMATIONS, ids=lambda t: t.name)
+def test_empty_batches_and_outputs_give_empty_results(U, rng, transformation):
+    layers = initial_layers(rng, 90, (4,), transformation.identity())
+    options = {"transformation": transformation}
+    for image, size in ((U[:0], (4, 3)), (U, (0, 3)), (U, (4, 0))):
+        V = spatial_transformer(image, layers, size=size, **options)
+        assert V.shape == (len(image), *size, 3)
+        dU, dlayers = spatial_transformer_backward(V, image, layers, **options)
+        assert dU.shape == image.shape
+        assert not dU.any() and not any(d.any() for layer in dlayers for d in layer)
+
+
+def test_the_gradient_keeps_the_layout_of_the_image(U, rng):
+    planar = np.ascontiguousarray(U.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
+    layers = initial_layers(rng, 90, (4,), AFFINE.identity())
+    dU, _ = spatial_transformer_backward(planar, planar, layers)
+    assert dU.strides == planar.strides
 
 
 def test_eq_7_as_printed_reaches_theta(U, rng):

@@ -30,8 +30,7 @@ demo.writable_directory(out)
 # ## The regular grid
 #
 # The output's pixels form a lattice $G_i = (x_i^t, y_i^t)$ in coordinates that run from −1 to 1.
-# The paper does not say what ±1 are. Two conventions are in use, and half of all disagreements
-# between two samplers come from mixing them:
+# The paper does not say what ±1 are. Two conventions are in use:
 #
 # * `align_corners=True`: ±1 are the *centres* of the corner pixels;
 # * `align_corners=False`: ±1 are the outer *edges* of the corner pixels.
@@ -80,12 +79,18 @@ print(plots.save(plots.warped_grids(U, demo.examples()), out / "warped_grids.png
 # ## The module
 #
 # With a localisation network to predict $\theta$ and a sampler to read the input at
-# $T_\theta(G)$, this is the whole spatial transformer of §3.4, the paper's Figure 2. The shapes in
-# the picture are those of the arrays of this run.
+# $T_\theta(G)$, this is the whole spatial transformer of §3.4, the paper's Figure 2. The network
+# here is a perceptron whose final regression layer starts at zero weights, so that it answers its
+# bias, whatever it sees. The shapes in the picture are those of the arrays of this run.
 
 # %%
-theta = np.array([[0.53, -0.29, 0.1], [0.29, 0.53, -0.1]])
-figure = diagrams.module(U, theta, (20, 20), transformation=eq.AFFINE)
+theta, size = demo.a_crop()
+layers = eq.initial_layers(np.random.default_rng(0), 28 * 28, (32, 32), theta[0])
+print("θ = f_loc(U) =", eq.f_loc(U[None], layers).tolist())
+V = eq.spatial_transformer(U[None], layers, size=size)
+dU, dlayers = eq.spatial_transformer_backward(np.ones_like(V), U[None], layers)
+print("dU", dU.shape, "and for each layer dW", [dW.shape for dW, _ in dlayers])
+figure = diagrams.module(U, layers, size)
 print(plots.save(figure, out / "module.png"))
 
 # %% [markdown]
@@ -95,7 +100,7 @@ print(plots.save(figure, out / "module.png"))
 # checking itself. (One sign is all it takes. Why is the result exact, bit for bit?)
 
 # %%
-mirror = None  # np.array([[[?, ?, ?], [?, ?, ?]]])
+mirror = None  # np.array([[[?, ?, ?], [?, ?, ?]]], float)
 if mirror is not None:
     assert np.array_equal(stn_ref.transform(U[None], mirror)[0], U[:, ::-1])
     print("mirrored")

@@ -45,7 +45,8 @@ print(plots.save(plots.kernels(demo.kernel_groups()), out / "kernels.png"))
 # %% [markdown]
 # Look at the lower row. The derivative of Eq. 4 is 0 everywhere, so no gradient reaches $\theta$
 # through it. That of Eq. 5 jumps at $t = -1, 0, 1$, which is to say at every integer $x$: the next
-# page is about those jumps. Keys' cubic has none.
+# page is about those jumps. Keys' cubic has none. `normalised` divides a kernel by the sum of its
+# weights, so that a flat image stays flat; Φ keeps its gradient.
 #
 # ## Eq. 3 as printed, and as it is computed
 #
@@ -65,7 +66,7 @@ print("four taps:  ", eq.sample(U, xy).item())
 # weight (Eq. 6) and its term in $V$ (Eq. 3) and in the slopes (Eq. 7).
 
 # %%
-theta, size = np.array([[[0.53, -0.29, 0.1], [0.29, 0.53, -0.1]]]), (20, 20)
+theta, size = demo.a_crop()
 traced = stn_ref.trace(U, theta, at=(0, 6, 11), size=size)
 print(traced)
 V = stn_ref.transform(U, theta, size=size)
@@ -78,9 +79,9 @@ print(plots.save(diagrams.trace(traced, U[0], V[0]), out / "trace.png"))
 # ## What the kernel does to a picture
 #
 # The same crop, a quarter of the digit on 56 × 56 pixels, read with five kernels. Look at the
-# stairs of Eq. 4, at the soft creases of Eq. 5 along pixel boundaries, at the pale rims that Keys'
-# negative lobes leave, and at the blur of a hat two pixels wide (divided by four, for it
-# sums to two along each axis).
+# stairs of Eq. 4, at the soft creases of Eq. 5 through pixel centres, at the pale rims that Keys'
+# negative lobes leave (white is below zero), and at the blur of a hat that reaches two pixels
+# either way (divided by four, for it sums to two along each axis).
 
 # %%
 crop, size = np.array([[0.5, 0.1, -0.1]]), (56, 56)

@@ -56,7 +56,7 @@ print(report)
 
 # %%
 x, steps = 2.03, np.logspace(-9, 0, 200)
-row = np.array([0.0, 1, 4, 9, 16]).reshape(1, 1, 5, 1)
+row = np.array([10.0, 11, 14, 19, 26]).reshape(1, 1, 5, 1)
 
 
 def V_at(x):
@@ -89,7 +89,7 @@ print(plots.save(figure, out / "steps.png"))
 points = np.stack([np.arange(1.0, 4), np.zeros(3)], axis=-1)[None, None]
 for tie in ("left", "right", "central", "paper"):
     slope = eq.sample_backward(np.ones((1, 1, 3, 1)), row, points, tie=tie)[1][0, 0, :, 0]
-    print(f"{tie:>8}: ∂V/∂x at x = 1, 2, 3 of the row 0 1 4 9 16:", slope)
+    print(f"{tie:>8}: ∂V/∂x at x = 1, 2, 3 of the row 10 11 14 19 26:", slope)
 
 report = stn_ref.check_gradients(
     eq.sample, eq.sample_backward, U, np.round(xy), rng=rng, knots=sampler_knots()
@@ -108,11 +108,12 @@ print(plots.save(diagrams.knot(demo.a_digit(2)), out / "knot.png"))
 # ## Exercise
 #
 # On the knots the claim is only required to lie between the one-sided derivatives. Write a
-# backward pass that returns a fifth, legal choice, 0.9 of the right one and 0.1 of the left one;
-# `check_gradients` should accept it and say "in between". Replace `None`.
+# backward pass that returns a fifth, legal choice, 0.9 of the right one and 0.1 of the left one
+# (call `eq.sample_backward` twice); `check_gradients` should accept it and say "in between".
+# Replace `None`.
 
 # %%
-mixed = None  # lambda dV, U, xy: (dU, dxy)
+mixed = None  # a function of (dV, U, xy) that returns (dU, dxy)
 if mixed is not None:
     report = stn_ref.check_gradients(
         eq.sample, mixed, U, np.round(xy), rng=rng, knots=sampler_knots()

@@ -16,6 +16,7 @@ At the identity x = j and y = i exactly, so the image comes back unchanged.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, Size, flag, shaped
 from stn_ref.equations.lattice import (
@@ -28,6 +29,7 @@ from stn_ref.equations.lattice import (
 from stn_ref.equations.transformation import Transformation
 
 
+@np.errstate(all="ignore")
 def source_pixels(
     theta: Array, transformation: Transformation, size: Size, source: Size, align_corners: bool
 ) -> Array:
@@ -37,16 +39,16 @@ def source_pixels(
     size    (H', W') of the output, source (H, W) of the input
     Returns xy (B, H', W', 2), pixels, float64 (or longdouble if θ is).
     """
-    theta = wide_theta(theta, transformation)
-    if getattr(transformation, "matrix", None) is None:
+    theta = in_double(theta, transformation)
+    if not has_matrix(transformation):
         G = target_grid(size, align_corners=align_corners)
         grid = transformation.grid(theta, G)
         return to_pixels(grid, source, align_corners=align_corners)
     x, y, den = _centred(transformation, theta, size, source, align_corners)
-    with np.errstate(all="ignore"):
-        return np.stack([x / den + centre(source[1]), y / den + centre(source[0])], axis=-1)
+    return np.stack([x / den + centre(source[1]), y / den + centre(source[0])], axis=-1)
 
 
+@np.errstate(all="ignore")
 def source_pixels_backward(
     dxy: Array, theta: Array, transformation: Transformation, source: Size, align_corners: bool
 ) -> Array:
@@ -56,27 +58,35 @@ def source_pixels_backward(
     Returns dtheta (B, *identity().shape), in θ's dtype.
     """
     size, given = dxy.shape[1:3], np.asarray(theta).dtype
-    theta = wide_theta(theta, transformation)
+    theta = in_double(theta, transformation)
     dxy = dxy.astype(theta.dtype, copy=False)
-    if transformation.matrix is None or transformation.matrix_backward is None:
+    if not has_matrix(transformation):
         G = target_grid(size, align_corners=align_corners)
         dgrid = to_pixels_backward(dxy, source, align_corners=align_corners)
         dtheta, _ = transformation.grid_backward(dgrid, theta, G)
         return dtheta.astype(given, copy=False)
     x, y, den = _centred(transformation, theta, size, source, align_corners)
-    with np.errstate(all="ignore"):
-        d = np.where(den[..., None] == 0, 0, dxy / den[..., None])
-        dden = np.where(den == 0, 0, -(d[..., 0] * x + d[..., 1] * y) / den)
-        # every row of H multiplies the same three things but for the output's units: c̃_x, c̃_y, 1
-        extents = [half_extent(s, align_corners) for s in (source[1], source[0])]
-        rows = np.stack([d[..., 0] * extents[0], d[..., 1] * extents[1], dden], axis=-1)
-        dmatrix = np.einsum("bijk,ijl->bkl", rows, _normalised(size, align_corners, theta.dtype))
+    d_x, d_y = (np.where(den == 0, 0, dxy[..., a] / den) for a in range(2))
+    dden = -(_times(d_x, x) + _times(d_y, y)) / np.where(den == 0, 1, den)
+    # every row of H multiplies the same three things but for the output's units: c̃_x, c̃_y, 1
+    extent_x, extent_y = (half_extent(s, align_corners) for s in (source[1], source[0]))
+    rows = np.stack([d_x * extent_x, d_y * extent_y, dden], axis=-1)
+    dmatrix = np.einsum("bijk,ijl->bkl", rows, _normalised(size, align_corners, theta.dtype))
+    assert transformation.matrix_backward is not None
     return transformation.matrix_backward(dmatrix, theta).astype(given, copy=False)
 
 
-def wide_theta(theta: Array, transformation: Transformation) -> Array:
-    """θ in float64 or wider, of the transformation's shape."""
-    theta = shaped("theta", theta, ("B", *transformation.identity().shape))
+def has_matrix(transformation: Transformation) -> bool:
+    """Whether it is a matrix on (x, y, 1), both ways; a user's record may lack the fields."""
+    both = (getattr(transformation, name, None) for name in ("matrix", "matrix_backward"))
+    return all(function is not None for function in both)
+
+
+def in_double(theta: ArrayLike, transformation: Transformation) -> Array:
+    """θ (B, *identity().shape), checked, in float64 (or longdouble if it is)."""
+    if not callable(getattr(transformation, "identity", None)):
+        raise TypeError(f"transformation is {transformation!r}; expected one such as AFFINE")
+    theta = shaped("theta", theta, ("B", *np.shape(transformation.identity())))
     return theta.astype(np.result_type(theta, np.float64), copy=False)
 
 
@@ -85,15 +95,15 @@ def _centred(
 ) -> tuple[Array, Array, Array]:
     """The brackets of x and y, and den: (B, H', W') each."""
     assert transformation.matrix is not None
-    h = np.moveaxis(transformation.matrix(theta), 0, -1)[..., None, None]
+    H = np.asarray(transformation.matrix(theta)).astype(theta.dtype, copy=False)
+    h = np.moveaxis(H, 0, -1)[..., None, None]
     ac = flag("align_corners", align_corners)
     j, i = np.arange(size[1]) - centre(size[1]), (np.arange(size[0]) - centre(size[0]))[:, None]
     out_x, out_y = half_extent(size[1], ac), half_extent(size[0], ac)
 
     def row(k: int, extent: float) -> Array:
-        with np.errstate(all="ignore"):
-            terms = h[k, 0] * _over(extent, out_x) * j + h[k, 1] * _over(extent, out_y) * i
-            return np.asarray(terms + extent * h[k, 2])
+        terms = h[k, 0] * _over(extent, out_x) * j + h[k, 1] * _over(extent, out_y) * i
+        return np.asarray(terms + extent * h[k, 2])
 
     return row(0, half_extent(source[1], ac)), row(1, half_extent(source[0], ac)), row(2, 1.0)
 
@@ -102,6 +112,11 @@ def _normalised(size: Size, align_corners: bool, dtype: np.dtype[np.generic]) ->
     """(j − c′_x)/c̃′_x, (i − c′_y)/c̃′_y and 1: what a row of H multiplies, (H', W', 3)."""
     G = target_grid(size, align_corners=align_corners)
     return np.concatenate([G, np.ones((*size, 1))], axis=-1).astype(dtype)
+
+
+def _times(d: Array, p: Array) -> Array:
+    """d p, and 0 where d is: no slope comes from a point at infinity."""
+    return np.where(d == 0, 0, d * p)
 
 
 def _over(numerator: float, denominator: float) -> float:

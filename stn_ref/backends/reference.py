@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref import equations
-from stn_ref.backends.pixels import source_pixels, source_pixels_backward
+from stn_ref.backends.pixels import in_double, source_pixels, source_pixels_backward
 from stn_ref.equations import AFFINE, BILINEAR, Transformation
 from stn_ref.equations.arguments import Array, Size, feature_map, flag, shaped, size2
 from stn_ref.equations.sampler import Kernels
@@ -108,5 +108,7 @@ def transform_backward(
 
 
 def _checked(U: ArrayLike, theta: ArrayLike, transformation: Transformation) -> tuple[Array, Array]:
-    U = feature_map(U)
-    return U, shaped("theta", theta, (len(U), *np.shape(transformation.identity())))
+    U, theta = feature_map(U), np.asarray(theta)
+    if len(in_double(theta, transformation)) != len(U):
+        raise ValueError(f"theta has batch {len(theta)} and U has {len(U)}; they must be equal")
+    return U, theta

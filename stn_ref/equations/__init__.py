@@ -2,14 +2,17 @@
 
 §3.1  localisation                        θ = f_loc(U)
 §3.2  lattice, transformation, affine     G, T_θ(G), Eqs. 1 and 2
+      projective, linear, thin_plate_spline, piecewise_affine, compose
 §3.3  kernels, padding, taps, sampler     Eqs. 3 to 7
+      more_kernels
 §3.4  transformer                         the module
 """
 
 from stn_ref.equations.affine import AFFINE, ATTENTION, ROTATION, SIMILARITY, TRANSLATION
-from stn_ref.equations.kernels import BILINEAR, INTEGER, Kernel, hat, keys
+from stn_ref.equations.kernels import BILINEAR, INTEGER, Kernel
 from stn_ref.equations.lattice import target_grid, to_pixels, to_pixels_backward
 from stn_ref.equations.localisation import f_loc, f_loc_backward, initial_layers
+from stn_ref.equations.more_kernels import bspline, gaussian, hat, keys, lanczos, normalised
 from stn_ref.equations.padding import PADDINGS
 from stn_ref.equations.sampler import sample, sample_backward, sample_dense
 from stn_ref.equations.transformation import Transformation
@@ -26,11 +29,15 @@ __all__ = [
     "TRANSLATION",
     "Kernel",
     "Transformation",
+    "bspline",
     "f_loc",
     "f_loc_backward",
+    "gaussian",
     "hat",
     "initial_layers",
     "keys",
+    "lanczos",
+    "normalised",
     "sample",
     "sample_backward",
     "sample_dense",

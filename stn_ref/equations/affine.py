@@ -11,7 +11,7 @@ from stn_ref.equations.arguments import Array, shaped, theta_and_lattice
 from stn_ref.equations.transformation import Transformation
 
 
-@np.errstate(invalid="ignore", over="ignore")
+@np.errstate(all="ignore")
 def affine_grid(theta: ArrayLike, G: ArrayLike) -> Array:
     """Send every target point to its source point.
 
@@ -24,10 +24,10 @@ def affine_grid(theta: ArrayLike, G: ArrayLike) -> Array:
     """
     theta, G = theta_and_lattice(theta, G, (2, 3))
     A_T = theta.swapaxes(1, 2)[:, None]
-    return np.asarray(_homogeneous(G) @ A_T)
+    return np.asarray(homogeneous(G) @ A_T)
 
 
-@np.errstate(invalid="ignore", over="ignore")
+@np.errstate(all="ignore")
 def affine_grid_backward(dgrid: ArrayLike, theta: ArrayLike, G: ArrayLike) -> tuple[Array, Array]:
     """Gradients of Eq. 1, which is linear in θ and in G.
 
@@ -39,7 +39,7 @@ def affine_grid_backward(dgrid: ArrayLike, theta: ArrayLike, G: ArrayLike) -> tu
     """
     theta, G = theta_and_lattice(theta, G, (2, 3))
     dgrid = shaped("dgrid", dgrid, (len(theta), *G.shape[-3:]))
-    P = np.broadcast_to(_homogeneous(G), (*dgrid.shape[:-1], 3))
+    P = np.broadcast_to(homogeneous(G), (*dgrid.shape[:-1], 3))
     dtheta = np.einsum("bijk,bijl->bkl", dgrid, P)
     dG = dgrid @ theta[:, None, :, :2]
     if G.ndim == 3:
@@ -47,10 +47,11 @@ def affine_grid_backward(dgrid: ArrayLike, theta: ArrayLike, G: ArrayLike) -> tu
     return dtheta.astype(theta.dtype, copy=False), dG.astype(G.dtype, copy=False)
 
 
-def _homogeneous(G: Array) -> Array:
-    """(x, y, 1), with a batch axis."""
+def homogeneous(G: Array) -> Array:
+    """(x, y, 1) of every point, with a batch axis: (1 or B, H', W', 3)."""
     ones = np.ones((*G.shape[:-1], 1), G.dtype)
-    return np.concatenate([G, ones], axis=-1).reshape(-1, *G.shape[-3:-1], 3)
+    P = np.concatenate([G, ones], axis=-1)
+    return P if P.ndim == 4 else P[None]
 
 
 def attention_matrix(theta: Array) -> Array:
@@ -67,7 +68,7 @@ def attention_matrix(theta: Array) -> Array:
 
 
 def attention_matrix_backward(dA: Array, theta: Array) -> Array:
-    """ds = dA_11 + dA_22, dt_x = dA_13, dt_y = dA_23: Eq. 2 is linear in θ."""
+    """ds = dA_11 + dA_22, dt_x = dA_13, dt_y = dA_23.                             Eq. 2"""
     return np.stack([dA[:, 0, 0] + dA[:, 1, 1], dA[:, 0, 2], dA[:, 1, 2]], axis=-1)
 
 
@@ -94,19 +95,18 @@ def similarity_matrix_backward(dA: Array, theta: Array) -> Array:
     return np.stack([da, db, dA[:, 0, 2], dA[:, 1, 2]], axis=-1)
 
 
-@np.errstate(invalid="ignore")
+@np.errstate(all="ignore")
 def rotation_matrix(theta: Array) -> Array:
     """[cos a −sin a 0; sin a cos a 0] from θ (B, 1) = a, in radians.              §3.2"""
     cos, sin = np.cos(theta[:, 0]), np.sin(theta[:, 0])
     return _rows([cos, -sin, 0], [sin, cos, 0])
 
 
-@np.errstate(invalid="ignore")
 def rotation_matrix_backward(dA: Array, theta: Array) -> Array:
     """da = cos a (dA_21 − dA_12) − sin a (dA_11 + dA_22)."""
     cos, sin = np.cos(theta[:, 0]), np.sin(theta[:, 0])
     da = cos * (dA[:, 1, 0] - dA[:, 0, 1]) - sin * (dA[:, 0, 0] + dA[:, 1, 1])
-    return np.stack([da], axis=-1)
+    return np.stack([da], axis=1)
 
 
 def _rows(first: list[Array | int], second: list[Array | int]) -> Array:
@@ -132,6 +132,7 @@ def _within_affine(
         theta, G = theta_and_lattice(theta, G, parameters)
         return affine_grid(A(theta), G)
 
+    @np.errstate(all="ignore")
     def grid_backward(dgrid: ArrayLike, theta: ArrayLike, G: ArrayLike) -> tuple[Array, Array]:
         theta, G = theta_and_lattice(theta, G, parameters)
         dA, dG = affine_grid_backward(dgrid, A(theta), G)
@@ -142,10 +143,11 @@ def _within_affine(
         last = np.broadcast_to(np.array([0, 0, 1], theta.dtype), (len(theta), 1, 3))
         return np.concatenate([A(theta), last], axis=1)
 
+    @np.errstate(all="ignore")
     def matrix_backward(dmatrix: ArrayLike, theta: ArrayLike) -> Array:
         theta = shaped("theta", theta, ("B", *parameters))
         dmatrix = shaped("dmatrix", dmatrix, (len(theta), 3, 3))
-        return A_backward(dmatrix[:, :2], theta).astype(theta.dtype, copy=False)
+        return A_backward(dmatrix[:, :2], theta).astype(theta.dtype)
 
     return Transformation(
         name, lambda: np.array(identity, float), grid, grid_backward, matrix, matrix_backward

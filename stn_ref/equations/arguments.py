@@ -21,17 +21,17 @@ def floating(name: str, value: ArrayLike) -> Array:
     if array.dtype.type not in FLOATS:
         raise TypeError(
             f"{name} has dtype {array.dtype}; expected float32 or float64: "
-            f"cast it, say with np.asarray({name}).astype(np.float64)"
+            "cast it, say with np.asarray(…).astype(np.float64)"
         )
     return array
 
 
 def like(name: str, array: Array, other_name: str, other: Array) -> Array:
     """A gradient has the dtype of the array that it is the gradient of."""
-    if array.dtype != other.dtype:
+    if array.dtype.type is not other.dtype.type:
         raise TypeError(
             f"{name} has dtype {array.dtype} and {other_name} has {other.dtype}; they must agree: "
-            f"cast {name} with {name}.astype(np.{other.dtype})"
+            f"cast {name} with {name}.astype(np.{other.dtype.name})"
         )
     return array
 
@@ -85,7 +85,7 @@ def size2(size: object, *, least: int = 0, name: str = "size") -> Size:
     """Two whole numbers, (height, width)."""
     if (
         not isinstance(size, Sequence | np.ndarray)
-        or len(size) != 2
+        or np.shape(size) != (2,)
         or not all(isinstance(s, int | np.integer) and not isinstance(s, bool) for s in size)
     ):
         raise TypeError(f"{name} is {size!r}; expected two integers, (height, width)")
@@ -108,10 +108,22 @@ def flag(name: str, value: object) -> bool:
     return bool(value)
 
 
+def number(name: str, value: object) -> float:
+    """A finite real number."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} is {value!r}; expected a number")
+    try:
+        finite = float(value)
+    except OverflowError:
+        finite = np.inf
+    if not np.isfinite(finite):
+        raise ValueError(f"{name} is {value!r}; expected a finite number")
+    return finite
+
+
 def fill_value(fill: object, padding: str) -> float:
     """The value outside the plane; anything but 0 needs padding="constant"."""
-    if isinstance(fill, bool) or not isinstance(fill, Real):
-        raise TypeError(f"fill is {fill!r}; expected a number")
-    if fill != 0 and padding != "constant":
+    value = number("fill", fill)
+    if value != 0 and padding != "constant":
         raise ValueError(f'fill is {fill!r} with padding={padding!r}; it needs padding="constant"')
-    return float(fill)
+    return value

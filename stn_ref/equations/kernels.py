@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from stn_ref.equations.arguments import Array, floating
+from stn_ref.equations.arguments import Array, choice
 
 Function = Callable[[Any, tuple[float, ...]], Any]
 
@@ -37,7 +37,9 @@ class Kernel:
 
     def __post_init__(self) -> None:
         if not 0 < self.support < np.inf:
-            raise ValueError(f"kernel {self.name} has support {self.support}; expected it > 0")
+            raise ValueError(
+                f"kernel {self.name} has support {self.support}; expected a finite number above 0"
+            )
 
 
 def per_axis(kernel: Kernel | tuple[Kernel, Kernel]) -> tuple[Kernel, Kernel]:
@@ -48,8 +50,25 @@ def per_axis(kernel: Kernel | tuple[Kernel, Kernel]) -> tuple[Kernel, Kernel]:
     return pair[0], pair[1]
 
 
-def _no_parameters(t: Any, phi: tuple[float, ...]) -> tuple[Any, ...]:
+def no_parameters(t: Any, phi: tuple[float, ...]) -> tuple[Any, ...]:
     return ()
+
+
+EPS = 2.0**-52
+
+
+def shift(t: Any, by: Any, support: float) -> Any:
+    """t + by, but never rounded onto a knot that it is not on.
+
+    Knots are multiples of ½ and ±support: on one, a kernel or its slope jumps. 10⁻²⁰ − 1 rounds to
+    −1, where a left derivative would look into the wrong cell. The sum's rounding error is known
+    exactly (Knuth's two-sum); where it is not 0 on a knot, the result steps off on its own side.
+    """
+    u = t + by
+    back = u - t
+    error = (t - (u - back)) + (by - back)
+    knot = (np.floor(2 * u) == 2 * u) | (abs(u) == support)
+    return u + knot * (1.0 * (error > 0) - 1.0 * (error < 0)) * EPS * abs(u)
 
 
 # Eq. 4: the nearest pixel, ties to the right.
@@ -65,7 +84,7 @@ def integer_dk(t: Any, phi: tuple[float, ...]) -> Any:
     return 0.0 * t
 
 
-INTEGER = Kernel("integer", (), integer, integer_dk, _no_parameters, 0.5)
+INTEGER = Kernel("integer", (), integer, integer_dk, no_parameters, 0.5)
 
 
 # Eq. 5: the hat over one pixel.
@@ -81,76 +100,7 @@ def bilinear_dk(t: Any, phi: tuple[float, ...]) -> Any:
     return 1.0 * ((t >= -1) & (t < 0)) - 1.0 * ((t >= 0) & (t < 1))
 
 
-BILINEAR = Kernel("bilinear", (), bilinear, bilinear_dk, _no_parameters, 1.0)
-
-
-# Two kernels with a parameter each, to show what Φ is for.
-
-
-def keys(a: float = -0.75) -> Kernel:
-    """Keys' cubic convolution, Φ = (a,): a = −¾ in most frameworks, −½ reproduces quadratics."""
-    return Kernel("keys", (_number("a", a),), keys_k, keys_dk, keys_dk_dphi, 2.0)
-
-
-def keys_k(t: Any, phi: tuple[float, ...]) -> Any:
-    """((a+2)t² − |t| − 1)(|t| − 1) for |t| < 1, a(|t| − 1)(|t| − 2)² for 1 ≤ |t| < 2.   §3.3
-
-    Both pieces are factored, so that k is exactly 0 at every nonzero integer, whatever a is.
-    """
-    a, r = phi[0], abs(t)
-    inner = ((a + 2) * r * r - r - 1) * (r - 1)
-    outer = a * (r - 1) * (r - 2) * (r - 2)
-    return (r < 1) * inner + ((r >= 1) & (r < 2)) * outer
-
-
-def keys_dk(t: Any, phi: tuple[float, ...]) -> Any:
-    """sign(t) times 3(a+2)t² − 2(a+3)|t| inside, a(|t| − 2)(3|t| − 4) outside: k is smooth."""
-    a, r = phi[0], abs(t)
-    inner = (3 * (a + 2) * r - 2 * (a + 3)) * r
-    outer = a * (r - 2) * (3 * r - 4)
-    slope = (r < 1) * inner + ((r >= 1) & (r < 2)) * outer
-    return (1.0 * (t > 0) - 1.0 * (t < 0)) * slope
-
-
-def keys_dk_dphi(t: Any, phi: tuple[float, ...]) -> tuple[Any, ...]:
-    """∂k/∂a = t²(|t| − 1) inside, (|t| − 1)(|t| − 2)² outside."""
-    r = abs(t)
-    outer = (r - 1) * (r - 2) * (r - 2)
-    return ((r < 1) * (r * r * (r - 1)) + ((r >= 1) & (r < 2)) * outer,)
-
-
-def hat(width: float) -> Kernel:
-    """A hat of any half-width, Φ = (width,): wider ones blur, as shrinking an image should."""
-    return Kernel("hat", (_positive("width", width),), hat_k, hat_dk, hat_dk_dphi, float(width))
-
-
-def hat_k(t: Any, phi: tuple[float, ...]) -> Any:
-    """max(0, 1 − |t|/width).                                                    §3.3"""
-    return (abs(t) < phi[0]) * (1 - abs(t) / phi[0])
-
-
-def hat_dk(t: Any, phi: tuple[float, ...]) -> Any:
-    """+1/width on −width ≤ t < 0, −1/width on 0 ≤ t < width."""
-    rising, falling = (t >= -phi[0]) & (t < 0), (t >= 0) & (t < phi[0])
-    return (1.0 * rising - 1.0 * falling) / phi[0]
-
-
-def hat_dk_dphi(t: Any, phi: tuple[float, ...]) -> tuple[Any, ...]:
-    """∂k/∂width = |t|/width² for |t| < width."""
-    return ((abs(t) < phi[0]) * abs(t) / (phi[0] * phi[0]),)
-
-
-def _number(name: str, value: float) -> float:
-    number = floating(name, float(value))
-    if not np.isfinite(number):
-        raise ValueError(f"{name} is {value!r}; expected a finite number")
-    return float(number)
-
-
-def _positive(name: str, value: float) -> float:
-    if not _number(name, value) > 0:
-        raise ValueError(f"{name} is {value!r}; expected a number above 0")
-    return float(value)
+BILINEAR = Kernel("bilinear", (), bilinear, bilinear_dk, no_parameters, 1.0)
 
 
 # One-sided derivatives at a knot.
@@ -168,8 +118,15 @@ def eq7_as_printed(t: Array) -> Array:
 TIES = ("right", "left", "central", "paper")
 
 
+def checked_tie(tie: str, kernels: tuple[Kernel, Kernel]) -> str:
+    """The tie; a ValueError if there is none of this name, or none for these kernels."""
+    if choice("tie", tie, TIES) == "paper" and kernels != (BILINEAR, BILINEAR):
+        raise ValueError('tie="paper" is Eq. 7 as printed; it needs kernel=BILINEAR on both axes')
+    return tie
+
+
 def derivative(kernel: Kernel, t: Array, tie: str) -> Array:
-    """k′(t) from the side that tie names, as x grows or shrinks.                  Eq. 7"""
+    """k′(t), of t's shape, from the side that tie names as x grows or shrinks.    Eq. 7"""
     if tie == "paper":
         return eq7_as_printed(t)
     right, left = kernel.dk(t, kernel.Phi), -kernel.dk(-t, kernel.Phi)

@@ -48,7 +48,7 @@ def _normalised_axis(size: int, align_corners: bool) -> Array:
     return (np.arange(size) - centre(size)) / (extent or 1.0)
 
 
-@np.errstate(invalid="ignore", over="ignore")
+@np.errstate(all="ignore")
 def to_pixels(grid: ArrayLike, size: Size, *, align_corners: bool = True) -> Array:
     """Place normalised source points on the pixels of the input.
 
@@ -64,7 +64,7 @@ def to_pixels(grid: ArrayLike, size: Size, *, align_corners: bool = True) -> Arr
     return grid * scale + shift
 
 
-@np.errstate(invalid="ignore", over="ignore")
+@np.errstate(all="ignore")
 def to_pixels_backward(dxy: ArrayLike, size: Size, *, align_corners: bool = True) -> Array:
     """Carry the gradient in pixels back to normalised points: the slope c̃ multiplies Eq. 7.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import TypeAlias
 
 import numpy as np
@@ -25,18 +26,24 @@ def initial_layers(
     inputs    H·W·C
     hidden    units of each hidden layer
     identity  θ of the identity: the regression layer's bias; its weights are 0
-    Returns [(W, b), …], hidden layers first, the regression layer last.
+    Returns [(W, b), …]: W (inputs, units) and b (units,) of each hidden layer, then those of the
+    regression layer, (units, *θ) and (*θ).
+    Raises TypeError or ValueError if a size or identity has another form.
     """
     identity = floating("identity", identity)
+    for units in (inputs, *hidden):
+        if isinstance(units, bool) or not isinstance(units, int | np.integer) or units < 0:
+            raise ValueError(f"a layer has {units!r} units; expected an integer of at least 0")
     layers = []
     for units in hidden:
-        limit = 1 / np.sqrt(inputs)
+        limit = 1 / np.sqrt(max(inputs, 1))
         W, b = rng.uniform(-limit, limit, (inputs, units)), rng.uniform(-limit, limit, units)
         layers.append((W, b))
         inputs = units
     return [*layers, (np.zeros((inputs, *identity.shape)), identity.copy())]
 
 
+@np.errstate(all="ignore")
 def f_loc(U: ArrayLike, layers: Sequence[Layer]) -> Array:
     """Predict the transformation's parameters from the feature map.
 
@@ -47,10 +54,11 @@ def f_loc(U: ArrayLike, layers: Sequence[Layer]) -> Array:
     Returns theta (B, *b_θ.shape).
     Raises TypeError or ValueError if U or a layer has another form.
     """
-    theta, _ = _forward(U, layers)
+    theta, _, _ = _forward(U, layers)
     return theta
 
 
+@np.errstate(all="ignore")
 def f_loc_backward(
     dtheta: ArrayLike, U: ArrayLike, layers: Sequence[Layer]
 ) -> tuple[Array, list[Layer]]:
@@ -59,9 +67,10 @@ def f_loc_backward(
         ∂L/∂W_l = h_{l−1}^T δ_l,   ∂L/∂b_l = Σ_B δ_l,   δ_{l−1} = [h_{l−1} > 0] δ_l W_l^T
 
     dtheta  (B, *b_θ.shape)  loss gradient at θ
-    Returns dU (B, H, W, C) and dlayers, alike in structure to layers.
+    Returns dU (B, H, W, C) in U's dtype and dlayers, alike in structure to layers.
+    A unit that is exactly 0 counts as off.
     """
-    theta, h = _forward(U, layers)
+    theta, h, layers = _forward(U, layers)
     delta = shaped("dtheta", dtheta, theta.shape)
     dlayers: list[Layer] = []
     for (W, b), h_in in zip(reversed(layers), reversed(h), strict=True):
@@ -74,16 +83,19 @@ def f_loc_backward(
     return delta.reshape(U.shape).astype(U.dtype, copy=False), dlayers
 
 
-def _forward(U: ArrayLike, layers: Sequence[Layer]) -> tuple[Array, list[Array]]:
-    """θ, and the input of every layer."""
+def _forward(U: ArrayLike, layers: Sequence[Layer]) -> tuple[Array, list[Array], list[Layer]]:
+    """θ, the input of every layer, and the layers, checked."""
     U = feature_map(U)
     if len(layers) == 0:
         raise ValueError("layers is empty; expected at least the final regression layer")
-    h = [U.reshape(len(U), -1)]
-    for l, (W, b) in enumerate(layers):
-        b = floating(f"layers[{l}] b", b)
-        W = shaped(f"layers[{l}] W", W, (h[l].shape[1], *b.shape))
+    h, checked = [U.reshape(len(U), prod(U.shape[1:]))], []
+    for l, layer in enumerate(layers):
+        if not isinstance(layer, tuple | list) or len(layer) != 2:
+            raise TypeError(f"layers[{l}] is a {type(layer).__name__}; expected a pair (W, b)")
+        b = floating(f"layers[{l}] b", layer[1])
+        W = shaped(f"layers[{l}] W", layer[0], (h[l].shape[1], *b.shape))
+        checked.append((W, b))
         h.append(np.tensordot(h[l], W, 1) + b)
         if l < len(layers) - 1:
             h[-1] = np.maximum(0, h[-1])
-    return h[-1], h[:-1]
+    return h[-1], h[:-1], checked

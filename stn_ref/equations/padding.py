@@ -13,14 +13,19 @@ import numpy as np
 
 from stn_ref.equations.arguments import Array, choice
 
-OUTSIDE = -1
+OUTSIDE, NOWHERE = -1, -2  # no pixel but the fill; no tap at all
 
 
 @dataclass(frozen=True)
 class Padding:
-    """One padding: pixel(m, S) is the pixel that stands for tap m on an axis of S pixels."""
+    """One padding on an axis of S pixels.
+
+    pixel(m, S)  the pixel that stands for tap m, −1 outside
+    period(S)    how many taps it takes to repeat; None if all is alike beyond each edge
+    """
 
     pixel: Callable[[Array, int], Array]
+    period: Callable[[int], int] | None = None
 
 
 def nothing(m: Array, size: int) -> Array:
@@ -33,22 +38,56 @@ def clip(m: Array, size: int) -> Array:
     return np.clip(m, 0, size - 1)
 
 
+def mirror_centre(m: Array, size: int) -> Array:
+    """Mirrored about the centre of the edge pixel, which is not repeated: 2 1 | 0 1 2 | 1 0."""
+    r = m % max(2 * size - 2, 1)
+    return np.asarray(np.minimum(r, 2 * size - 2 - r))
+
+
+def mirror_edge(m: Array, size: int) -> Array:
+    """Mirrored about the outer edge of the edge pixel, which is repeated: 1 0 | 0 1 2 | 2 1."""
+    r = m % (2 * size)
+    return np.asarray(np.minimum(r, 2 * size - 1 - r))
+
+
+def repeat(m: Array, size: int) -> Array:
+    """The plane again and again: 1 2 | 0 1 2 | 0 1."""
+    return m % size
+
+
 PADDINGS = {
     "zeros": Padding(nothing),
+    "constant": Padding(nothing),
     "border": Padding(clip),
+    "reflection": Padding(mirror_centre, lambda size: max(2 * size - 2, 1)),
+    "symmetric": Padding(mirror_edge, lambda size: 2 * size),
+    "wrap": Padding(repeat, lambda size: size),
 }
 
 
 def padding_rule(padding: str) -> Padding:
-    """The row of this name; a ValueError names those that exist."""
+    """U_nm for n, m outside 0..S−1: the row of this name, or a ValueError with the names.   §3.3"""
     return PADDINGS[choice("padding", padding, tuple(PADDINGS))]
 
 
-def whole(cell: Array, size: int, reach: int) -> Array:
-    """The cell ⌊x⌋ as an integer, however large: clipped where no tap meets the plane any more.
+def whole(cell: Array, size: int, reach: int, padding: str) -> Array:
+    """The cell ⌊x⌋ as an integer, however large.
 
-    cell   floats, NaN and ±∞ among them; NaN becomes 0, and its point is never used
+    Reduced by the period, exactly, while it is still a float; or, where beyond each edge all is
+    alike, clipped so far out that no tap meets the plane.
+
+    cell   floats, NaN and ±∞ among them; what is no place becomes 0, and is never used
     reach  the farthest tap's offset
     """
-    beyond = np.clip(cell, -1 - reach, size + reach)
-    return np.where(np.isnan(cell), 0, beyond).astype(np.intp)
+    period = padding_rule(padding).period
+    if period is None:
+        near = np.clip(cell, -1 - reach, size + reach)
+    else:
+        near = np.fmod(np.where(np.isfinite(cell), cell, 0), period(size))
+    return np.where(np.isnan(near), 0, near).astype(np.intp)
+
+
+def lost(x: Array, padding: str) -> Array:
+    """Where a coordinate is no place at all: NaN, and ±∞ where the plane repeats."""
+    repeats = padding_rule(padding).period is not None
+    return ~np.isfinite(x) if repeats else np.isnan(x)

@@ -5,26 +5,27 @@ Everything is computed in float64, or wider if the arguments are, and rounded on
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import (
     Array,
-    choice,
     feature_map,
     fill_value,
     like,
     points,
     shaped,
 )
-from stn_ref.equations.kernels import BILINEAR, TIES, Kernel, derivative, per_axis
-from stn_ref.equations.padding import padding_rule
-from stn_ref.equations.taps import lost, taps
+from stn_ref.equations.kernels import BILINEAR, Kernel, checked_tie, derivative, per_axis, shift
+from stn_ref.equations.padding import NOWHERE, lost, padding_rule
+from stn_ref.equations.taps import taps
 
 Kernels = Kernel | tuple[Kernel, Kernel]
 
 
-@np.errstate(invalid="ignore", over="ignore")
+@np.errstate(all="ignore")
 def sample_dense(U: ArrayLike, xy: ArrayLike, *, kernel: Kernels = BILINEAR) -> Array:
     """Weigh every input pixel for every output pixel.
 
@@ -45,8 +46,8 @@ def sample_dense(U: ArrayLike, xy: ArrayLike, *, kernel: Kernels = BILINEAR) -> 
     def weights(x: Array, size: int, kernel: Kernel) -> Array:
         s = kernel.support  # beyond it every weight is 0; the clip keeps ∞ out of 0·∞
         x = np.clip(x.astype(wide), -s - 1, size + s)[..., None]
-        k = kernel.k(x - np.arange(size), kernel.Phi)
-        return np.where(np.isnan(x), np.nan, k)
+        t = shift(x, -np.arange(size), s)  # x − m, not rounded onto a knot
+        return np.where(np.isnan(x), np.nan, kernel.k(t, kernel.Phi))
 
     w_x, w_y = weights(xy[..., 0], W, k_x), weights(xy[..., 1], H, k_y)
     rows = np.einsum("bnmc,bijn->bijmc", U.astype(wide), w_y)
@@ -54,7 +55,7 @@ def sample_dense(U: ArrayLike, xy: ArrayLike, *, kernel: Kernels = BILINEAR) -> 
     return V.astype(U.dtype, copy=False)
 
 
-@np.errstate(invalid="ignore", over="ignore")
+@np.errstate(all="ignore")
 def sample(
     U: ArrayLike,
     xy: ArrayLike,
@@ -79,17 +80,16 @@ def sample(
     (_, H, W, C), wide = U.shape, np.result_type(U, xy, np.float64)
     x, y = np.moveaxis(xy.astype(wide), -1, 0)
 
-    columns = [(m, kernel_x.k(t, kernel_x.Phi)) for m, t in taps(x, W, kernel_x.support, padding)]
-    V = np.zeros_like(U, wide, shape=(*x.shape, C))
-    for n, t in taps(y, H, kernel_y.support, padding):
-        k_y = kernel_y.k(t, kernel_y.Phi)
+    columns = _weights(x, W, kernel_x, padding)
+    V = _zeros(U, (*x.shape, C), wide)
+    for n, k_y in _weights(y, H, kernel_y, padding):
         for m, k_x in columns:
             V += _pixels(U, n, m, fill) * (k_x * k_y)[..., None]
-    V[lost(x) | lost(y)] = np.nan
+    V[lost(x, padding) | lost(y, padding)] = np.nan
     return V.astype(U.dtype, copy=False)
 
 
-@np.errstate(invalid="ignore", over="ignore")
+@np.errstate(all="ignore")
 def sample_backward(
     dV: ArrayLike,
     U: ArrayLike,
@@ -117,14 +117,13 @@ def sample_backward(
     """
     U, xy, kernel_x, kernel_y, fill = _checked(U, xy, kernel, padding, fill)
     dV = like("dV", shaped("dV", dV, (*xy.shape[:-1], U.shape[-1])), "U", U)
-    if choice("tie", tie, TIES) == "paper" and (kernel_x, kernel_y) != (BILINEAR, BILINEAR):
-        raise ValueError('tie="paper" is Eq. 7 as printed; it needs kernel=BILINEAR on both axes')
+    checked_tie(tie, (kernel_x, kernel_y))
     (_, H, W, _), wide = U.shape, np.result_type(U, xy, np.float64)
     x, y = np.moveaxis(xy.astype(wide), -1, 0)
-    gone = lost(x) | lost(y)
+    gone = lost(x, padding) | lost(y, padding)
     dV = np.where(gone[..., None], 0, dV.astype(wide))
 
-    dU = np.zeros_like(U, wide)
+    dU = _zeros(U, U.shape, wide)
     dx, dy = np.zeros_like(x), np.zeros_like(y)
     dPhi_x, dPhi_y = np.zeros(len(kernel_x.Phi)), np.zeros(len(kernel_y.Phi))
     columns = weights_and_slopes(x, W, kernel_x, padding, tie)
@@ -140,33 +139,52 @@ def sample_backward(
     return dU.astype(U.dtype, copy=False), dxy.astype(xy.dtype, copy=False), (dPhi_x, dPhi_y)
 
 
+def _weights(x: Array, size: int, kernel: Kernel, padding: str) -> list[tuple[Array, Array]]:
+    """m and k of each tap, (B, H', W') each."""
+    found = []
+    for m, t in taps(x, size, kernel.support, padding):
+        k = kernel.k(t, kernel.Phi)
+        found.append((_where_it_matters(m, t, kernel, k), k))
+    return found
+
+
 def weights_and_slopes(
     x: Array, size: int, kernel: Kernel, padding: str, tie: str
 ) -> list[tuple[Array, Array, Array, list[Array]]]:
-    """m, k, k′ and ∂k/∂Φ of each tap; at ±∞ nothing changes along this axis, so they are 0."""
-    here = np.isfinite(x)
-    return [
-        (
-            m,
-            kernel.k(t, kernel.Phi),
-            here * derivative(kernel, t, tie),
-            [here * d for d in kernel.dk_dphi(t, kernel.Phi)],
-        )
-        for m, t in taps(x, size, kernel.support, padding, left=tie in ("left", "central"))
-    ]
+    """m, k, k′ and ∂k/∂Φ of each tap, (B, H', W') each; at ±∞ nothing changes along this axis."""
+    here, found = np.isfinite(x), []
+    for m, t in taps(x, size, kernel.support, padding, left=tie in ("left", "central")):
+        k, dk = kernel.k(t, kernel.Phi), here * derivative(kernel, t, tie)
+        dphi = [here * d for d in kernel.dk_dphi(t, kernel.Phi)]
+        found.append((_where_it_matters(m, t, kernel, k, dk), k, dk, dphi))
+    return found
+
+
+def _where_it_matters(m: Array, t: Array, kernel: Kernel, *effects: Array) -> Array:
+    """m, but NOWHERE where the tap is out of the support: a NaN or ∞ there must not be read."""
+    idle = np.all([effect == 0 for effect in effects], axis=0)
+    return np.where(idle & (abs(t) >= kernel.support), NOWHERE, m)
 
 
 def _pixels(U: Array, n: Array, m: Array, fill: float) -> Array:
-    """U_nm^c for every point, `fill` where a tap is outside."""
+    """U_nm^c for every point, (B, H', W', C): `fill` outside, 0 where there is no tap."""
     b = np.arange(len(U))[:, None, None]
-    inside = (n >= 0) & (m >= 0)
-    return np.where(inside[..., None], U[b, n, m], fill)
+    inside, nowhere = (n >= 0) & (m >= 0), (n == NOWHERE) | (m == NOWHERE)
+    ground = np.where(nowhere, 0, fill)
+    u = U[b, np.maximum(n, 0), np.maximum(m, 0)]
+    return np.where(inside[..., None], u, ground[..., None])
 
 
 def _add_at(dU: Array, n: Array, m: Array, amount: Array) -> None:
     """dU_nm^c += amount for every point, the adjoint of _pixels."""
     b, i, j = np.nonzero((n >= 0) & (m >= 0))
     np.add.at(dU, (b, n[b, i, j], m[b, i, j]), amount[b, i, j])
+
+
+def _zeros(U: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Zeros whose axes lie in memory in the order of U's; a broadcast axis of U counts as outer."""
+    order = sorted(range(4), key=lambda axis: -abs(U.strides[axis]) or -np.inf)
+    return np.zeros([shape[axis] for axis in order], dtype).transpose(np.argsort(order))
 
 
 def _checked(

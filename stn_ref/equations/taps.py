@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from stn_ref.equations.arguments import Array
-from stn_ref.equations.padding import padding_rule, whole
+from stn_ref.equations.kernels import shift
+from stn_ref.equations.padding import OUTSIDE, lost, padding_rule, whole
 
 
 class Tap(NamedTuple):
@@ -23,7 +24,7 @@ class Tap(NamedTuple):
     t: Array  # x − m
 
 
-@np.errstate(invalid="ignore")
+@np.errstate(all="ignore")
 def cell(x: Array) -> tuple[Array, Array]:
     """⌊x⌋ and f = x − ⌊x⌋ in [0, 1), for finite x; f is 0 for the others.         §3.3
 
@@ -32,19 +33,6 @@ def cell(x: Array) -> tuple[Array, Array]:
     below = np.floor(x)
     f = np.where(np.isfinite(x), x - below, 0)
     return below, np.minimum(f, np.nextafter(x.dtype.type(1), 0))
-
-
-def distance(f: Array, offset: int) -> Array:
-    """t = f − o, kept strictly between the two multiples of ½ that f lies between.
-
-    Rounding may not carry t onto a knot that f is not on: with f = 10⁻²⁰ and o = 1 the rounded
-    difference is −1, where a left derivative would look into the wrong cell.
-    """
-    low = np.floor(2 * f) / 2
-    inside = np.clip(
-        f - offset, np.nextafter(low - offset, np.inf), np.nextafter(low + 0.5 - offset, -np.inf)
-    )
-    return np.where(f == low, f - offset, inside)
 
 
 def offsets(support: float, *, left: bool = False) -> range:
@@ -58,18 +46,13 @@ def offsets(support: float, *, left: bool = False) -> range:
 def taps(x: Array, size: int, support: float, padding: str, *, left: bool = False) -> list[Tap]:
     """The taps of every point along one axis.                                   §3.3
 
-    x  (B, H', W')  pixels; ±∞ counts as f = 0 with every tap beyond that edge; a lost point's
-                    taps are all outside
+    x  (B, H', W')  pixels; ±∞ counts as f = 0 with every tap beyond that edge; where x is no
+                    place at all (`lost`) every tap is outside
     """
     below, f = cell(x)
-    m0 = whole(below, size, ceil(support))
-    rule, gone = padding_rule(padding), lost(x)
+    m0, gone = whole(below, size, ceil(support), padding), lost(x, padding)
+    pixel = padding_rule(padding).pixel
     return [
-        Tap(np.where(gone, -1, rule.pixel(m0 + o, size)), distance(f, o))
+        Tap(np.where(gone, OUTSIDE, pixel(m0 + o, size)), shift(f, -o, support))
         for o in offsets(support, left=left)
     ]
-
-
-def lost(x: Array) -> Array:
-    """Where a coordinate is no place at all: NaN."""
-    return np.isnan(x)

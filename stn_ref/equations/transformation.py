@@ -10,7 +10,7 @@ from stn_ref.equations.arguments import Array
 
 @dataclass(frozen=True)
 class Transformation:
-    """A pointwise transformation T_θ, differentiable in θ and in G: a record of functions.
+    """A pointwise transformation T_θ, differentiable in θ and in G: a record.      §3.2
 
     identity()                       θ of the identity, without a batch axis
     grid(theta, G)                   T_θ(G) (B, H', W', 2), in the wider dtype of θ and G

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from numpy.typing import ArrayLike
 
 from stn_ref.equations.affine import AFFINE
-from stn_ref.equations.arguments import Array, Size, feature_map
+from stn_ref.equations.arguments import Array, Size, feature_map, shaped
 from stn_ref.equations.kernels import BILINEAR
 from stn_ref.equations.lattice import target_grid, to_pixels, to_pixels_backward
 from stn_ref.equations.localisation import Layer, f_loc, f_loc_backward
@@ -29,17 +29,19 @@ def spatial_transformer(
 
         θ = f_loc(U),   xy = T_θ(G),   V_i^c = Σ_n Σ_m U_nm^c k(x_i − m) k(y_i − n)   §3.4
 
+    In the paper's own steps, G to T_θ(G) to pixels, whose rounding may leave a point that belongs
+    on a knot on either side of it; `stn_ref.transform` goes from θ to pixels in one.
+
     U       (B, H, W, C)  input feature map
     layers  [(W, b), …]   weights of f_loc, whose θ is the transformation's
     size    (H', W') of the output, U's if None
+    The rest is as in `sample` and `target_grid`.
     Returns V (B, H', W', C), in U's dtype.
     Raises TypeError or ValueError if an argument has another form.
     """
     U = feature_map(U)
-    G = target_grid(U.shape[1:3] if size is None else size, align_corners=align_corners)
-    theta = f_loc(U, layers)
-    grid = transformation.grid(theta, G)
-    xy = to_pixels(grid, U.shape[1:3], align_corners=align_corners)
+    size = U.shape[1:3] if size is None else size
+    _, _, xy = _localised_grid(U, layers, transformation, size, align_corners)
     return sample(U, xy, kernel=kernel, padding=padding)
 
 
@@ -49,7 +51,6 @@ def spatial_transformer_backward(
     layers: Sequence[Layer],
     *,
     transformation: Transformation = AFFINE,
-    size: Size | None = None,
     kernel: Kernels = BILINEAR,
     padding: str = "zeros",
     tie: str = "right",
@@ -59,17 +60,31 @@ def spatial_transformer_backward(
 
         ∂L/∂U = (Eq. 6) + ∂L/∂θ ∂f_loc/∂U,   ∂L/∂θ = Σ_i (Eq. 7) ∂T_θ(G_i)/∂θ
 
-    dV  (B, H', W', C)  loss gradient at V
-    Returns dU (B, H, W, C) and dlayers, alike in structure to layers.
+    dV  (B, H', W', C)  loss gradient at V, in U's dtype; its size is the output's
+    Returns dU (B, H, W, C) in U's dtype and layout, and dlayers, alike in structure to layers.
+    Raises TypeError or ValueError if an argument has another form.
     """
     U = feature_map(U)
-    G = target_grid(U.shape[1:3] if size is None else size, align_corners=align_corners)
-    theta = f_loc(U, layers)
-    grid = transformation.grid(theta, G)
-    xy = to_pixels(grid, U.shape[1:3], align_corners=align_corners)
+    dV = shaped("dV", dV, (len(U), "H'", "W'", U.shape[3]))
+    G, theta, xy = _localised_grid(U, layers, transformation, dV.shape[1:3], align_corners)
 
-    dU_sampled, dxy, _ = sample_backward(dV, U, xy, kernel=kernel, padding=padding, tie=tie)
+    dU, dxy, _ = sample_backward(dV, U, xy, kernel=kernel, padding=padding, tie=tie)
     dgrid = to_pixels_backward(dxy, U.shape[1:3], align_corners=align_corners)
     dtheta, _ = transformation.grid_backward(dgrid, theta, G)
     dU_seen, dlayers = f_loc_backward(dtheta, U, layers)
-    return dU_sampled + dU_seen, dlayers
+    dU += dU_seen
+    return dU, dlayers
+
+
+def _localised_grid(
+    U: Array,
+    layers: Sequence[Layer],
+    transformation: Transformation,
+    size: Size,
+    align_corners: bool,
+) -> tuple[Array, Array, Array]:
+    """G (H', W', 2), θ = f_loc(U) and the source points in pixels (B, H', W', 2)."""
+    G = target_grid(size, align_corners=align_corners)
+    theta = f_loc(U, layers)
+    grid = transformation.grid(theta, G)
+    return G, theta, to_pixels(grid, U.shape[1:3], align_corners=align_corners)

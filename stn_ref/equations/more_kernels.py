@@ -1,0 +1,210 @@
+"""§3.3, kernels beyond the two that the paper prints: Eq. 3 takes any k with any Φ."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from stn_ref.equations.arguments import number
+from stn_ref.equations.kernels import BILINEAR, INTEGER, Kernel, no_parameters, shift
+
+
+def keys(a: float = -0.75) -> Kernel:
+    """Keys' cubic convolution, Φ = (a,): −¾ and −½ are both in use, −½ reproduces quadratics."""
+    return Kernel("keys", (number("a", a),), keys_k, keys_dk, keys_dk_dphi, 2.0)
+
+
+def keys_k(t: Any, phi: tuple[float, ...]) -> Any:
+    """((a+2)t² − |t| − 1)(|t| − 1) for |t| < 1, a(|t| − 1)(|t| − 2)² for 1 ≤ |t| < 2.   §3.3
+
+    Both pieces are factored, so that k is exactly 0 at every nonzero integer, whatever a is.
+    """
+    a, r = phi[0], abs(t)
+    inner = ((a + 2) * r * r - r - 1) * (r - 1)
+    outer = a * (r - 1) * (r - 2) * (r - 2)
+    return (r < 1) * inner + ((r >= 1) & (r < 2)) * outer
+
+
+def keys_dk(t: Any, phi: tuple[float, ...]) -> Any:
+    """sign(t) times 3(a+2)t² − 2(a+3)|t| inside, a(|t| − 2)(3|t| − 4) outside: k is smooth."""
+    a, r = phi[0], abs(t)
+    inner = (3 * (a + 2) * r - 2 * (a + 3)) * r
+    outer = a * (r - 2) * (3 * r - 4)
+    slope = (r < 1) * inner + ((r >= 1) & (r < 2)) * outer
+    return (1.0 * (t > 0) - 1.0 * (t < 0)) * slope
+
+
+def keys_dk_dphi(t: Any, phi: tuple[float, ...]) -> tuple[Any, ...]:
+    """∂k/∂a = t²(|t| − 1) inside, (|t| − 1)(|t| − 2)² outside."""
+    r = abs(t)
+    outer = (r - 1) * (r - 2) * (r - 2)
+    return ((r < 1) * (r * r * (r - 1)) + ((r >= 1) & (r < 2)) * outer,)
+
+
+def hat(width: float) -> Kernel:
+    """A hat of any half-width, Φ = (width,), not normalised: whole widths sum to width."""
+    return Kernel("hat", (_positive("width", width),), hat_k, hat_dk, hat_dk_dphi, float(width))
+
+
+def hat_k(t: Any, phi: tuple[float, ...]) -> Any:
+    """max(0, 1 − |t|/width).                                                    §3.3"""
+    inside = abs(t) < phi[0]
+    return inside * (1 - inside * abs(t) / phi[0])
+
+
+def hat_dk(t: Any, phi: tuple[float, ...]) -> Any:
+    """+1/width on −width ≤ t < 0, −1/width on 0 ≤ t < width."""
+    rising, falling = (t >= -phi[0]) & (t < 0), (t >= 0) & (t < phi[0])
+    return (1.0 * rising - 1.0 * falling) / phi[0]
+
+
+def hat_dk_dphi(t: Any, phi: tuple[float, ...]) -> tuple[Any, ...]:
+    """∂k/∂width = |t|/width² for |t| < width."""
+    return ((abs(t) < phi[0]) * abs(t) / phi[0] / phi[0],)
+
+
+def gaussian(sigma: float) -> Kernel:
+    """A Gaussian, cut at six standard deviations, Φ = (sigma,)."""
+    Phi = (_positive("sigma", sigma),)
+    return Kernel("gaussian", Phi, gaussian_k, gaussian_dk, gaussian_dk_dphi, 6 * Phi[0])
+
+
+def gaussian_k(t: Any, phi: tuple[float, ...]) -> Any:
+    """exp(−t²/2σ²) for |t| < 6σ.                                                §3.3"""
+    inside = abs(t) < 6 * phi[0]
+    z = inside * t / phi[0]
+    return inside * np.exp(-z * z / 2)
+
+
+def gaussian_dk(t: Any, phi: tuple[float, ...]) -> Any:
+    """−t/σ² k(t); the cut, where k is 10⁻⁸, is not differentiated."""
+    z = (abs(t) < 6 * phi[0]) * t / phi[0]
+    return -z / phi[0] * gaussian_k(t, phi)
+
+
+def gaussian_dk_dphi(t: Any, phi: tuple[float, ...]) -> tuple[Any, ...]:
+    """∂k/∂σ = t²/σ³ k(t)."""
+    z = (abs(t) < 6 * phi[0]) * t / phi[0]
+    return (z * z / phi[0] * gaussian_k(t, phi),)
+
+
+def lanczos(lobes: int = 3) -> Kernel:
+    """The windowed sinc, Φ = ()."""
+    a = _count("lobes", lobes, 1, 64)
+
+    def k(t: Any, phi: tuple[float, ...]) -> Any:
+        return (abs(t) < a) * sinc(t) * sinc(t / a)
+
+    def dk(t: Any, phi: tuple[float, ...]) -> Any:
+        return (abs(t) < a) * (sinc_d(t) * sinc(t / a) + sinc(t) * sinc_d(t / a) / a)
+
+    return Kernel(f"lanczos{a}", (), k, dk, no_parameters, float(a))
+
+
+def sinc(u: Any) -> Any:
+    """sin πu/πu, exactly 0 at every nonzero integer; lanczos is sinc(t) sinc(t/a).  §3.3
+
+    The angle is reduced before the sine, and near 0 the series stands for the quotient.
+    """
+    near = abs(u) < 0.01
+    x2 = (np.pi * u) * (np.pi * u)
+    series = 1 - x2 / 6 * (1 - x2 / 20 * (1 - x2 / 42))
+    return near * series + (1 - near) * _sin_pi(u) / (np.pi * u + near)
+
+
+def sinc_d(u: Any) -> Any:
+    """(cos πu − sinc u)/u, by its series near 0."""
+    near = abs(u) < 0.01
+    x2 = (np.pi * u) * (np.pi * u)
+    series = -np.pi * np.pi * u / 3 * (1 - x2 / 10 * (1 - x2 / 28))
+    return near * series + (1 - near) * (np.cos(np.pi * u) - sinc(u)) / (u + near)
+
+
+def _sin_pi(u: Any) -> Any:
+    n = np.floor(u + 0.5)
+    return (1 - 2 * (n % 2)) * np.sin(np.pi * (u - n))
+
+
+def bspline(order: int) -> Kernel:
+    """The B-spline of an order from 0 to 3, Φ = (); 0 is INTEGER and 1 is BILINEAR."""
+    rows = (
+        INTEGER,
+        BILINEAR,
+        Kernel("bspline2", (), quadratic_k, quadratic_dk, no_parameters, 1.5),
+        Kernel("bspline3", (), cubic_k, cubic_dk, no_parameters, 2.0),
+    )
+    return rows[_count("order", order, 0, 3)]
+
+
+def quadratic_k(t: Any, phi: tuple[float, ...]) -> Any:
+    """¾ − t² for |t| < ½, (3/2 − |t|)²/2 for ½ ≤ |t| < 3/2.                       §3.3"""
+    r = abs(t)
+    return (r < 0.5) * (0.75 - r * r) + ((r >= 0.5) & (r < 1.5)) * (1.5 - r) * (1.5 - r) / 2
+
+
+def quadratic_dk(t: Any, phi: tuple[float, ...]) -> Any:
+    """−2t inside, ∓(3/2 − |t|) outside: smooth."""
+    r, sign = abs(t), 1.0 * (t > 0) - 1.0 * (t < 0)
+    return -sign * ((r < 0.5) * 2 * r + ((r >= 0.5) & (r < 1.5)) * (1.5 - r))
+
+
+def cubic_k(t: Any, phi: tuple[float, ...]) -> Any:
+    """⅔ − t² + |t|³/2 for |t| < 1, (2 − |t|)³/6 for 1 ≤ |t| < 2.                  §3.3"""
+    r = abs(t)
+    inner, outer = 2 / 3 - r * r * (1 - r / 2), (2 - r) * (2 - r) * (2 - r) / 6
+    return (r < 1) * inner + ((r >= 1) & (r < 2)) * outer
+
+
+def cubic_dk(t: Any, phi: tuple[float, ...]) -> Any:
+    """sign(t) times −2|t| + 3t²/2 inside, −(2 − |t|)²/2 outside: smooth, twice over."""
+    r, sign = abs(t), 1.0 * (t > 0) - 1.0 * (t < 0)
+    inner, outer = r * (1.5 * r - 2), -(2 - r) * (2 - r) / 2
+    return sign * ((r < 1) * inner + ((r >= 1) & (r < 2)) * outer)
+
+
+def normalised(kernel: Kernel) -> Kernel:
+    """k(t)/S(t), S(t) = Σ_j k(t + j): the same kernel, weights that sum to one.      §3.3
+
+    Φ stays as it is. Where S is 0, where no pixel is in reach, the weight is 0.
+    """
+    reach = ceil(2 * kernel.support)
+    steps = range(-reach, reach + 1)
+
+    def total(t: Any, phi: tuple[float, ...]) -> Any:
+        return sum(kernel.k(shift(t, j, kernel.support), phi) for j in steps)
+
+    def over(part: Any, S: Any) -> Any:
+        return (S != 0) * part / (S + (S == 0))
+
+    def k(t: Any, phi: tuple[float, ...]) -> Any:
+        return over(kernel.k(t, phi), total(t, phi))
+
+    def dk(t: Any, phi: tuple[float, ...]) -> Any:
+        """(k/S)′ = (k′ − k/S S′)/S."""
+        dS = sum(kernel.dk(shift(t, j, kernel.support), phi) for j in steps)
+        return over(kernel.dk(t, phi) - k(t, phi) * dS, total(t, phi))
+
+    def dk_dphi(t: Any, phi: tuple[float, ...]) -> tuple[Any, ...]:
+        S, slopes = total(t, phi), [kernel.dk_dphi(shift(t, j, kernel.support), phi) for j in steps]
+        dS = [sum(parts) for parts in zip(*slopes, strict=True)]
+        own = kernel.dk_dphi(t, phi)
+        return tuple(over(d - k(t, phi) * dS_i, S) for d, dS_i in zip(own, dS, strict=True))
+
+    name = f"normalised {kernel.name}"
+    return Kernel(name, kernel.Phi, k, dk, dk_dphi, kernel.support)
+
+
+def _count(name: str, value: int, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} is {value!r}; expected an integer from {least} to {most}")
+    if not least <= value <= most:
+        raise ValueError(f"{name} is {value!r}; expected an integer from {least} to {most}")
+    return int(value)
+
+
+def _positive(name: str, value: float) -> float:
+    if not number(name, value) > 0:
+        raise ValueError(f"{name} is {value!r}; expected a number above 0")
+    return float(value)

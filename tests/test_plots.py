@@ -1,0 +1,79 @@
+"""What the pictures show, read back from their axes."""
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.patches import Circle
+from numpy.testing import assert_allclose, assert_array_equal
+
+import stn_ref
+from stn_ref import demo, diagrams, plots
+from stn_ref import equations as eq
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def test_the_warped_grid_is_drawn_where_the_points_are():
+    theta = np.array([[0.5, 0.2, 0.1], [-0.1, 0.7, 0.2]])
+    _, ax = plt.subplots()
+    plots.warped_grid(theta, (4, 6), (9, 11), ax, lines=3)
+    xy = eq.to_pixels(eq.AFFINE.grid(theta[None], eq.target_grid((4, 6))), (9, 11))[0]
+    lines = [np.stack(line.get_data(), axis=-1) for line in ax.lines]
+    assert_allclose(lines[0], xy[0])  # the first row, then the others, then the columns
+    assert_allclose(lines[3], xy[:, 0])
+    assert_allclose(lines[-1], [xy[0, 0]])  # the dot
+
+
+def test_a_kernel_is_drawn_above_its_derivative():
+    _, axes = plt.subplots(2)
+    plots.kernel(eq.BILINEAR, axes)
+    for ax, f in zip(axes, (eq.BILINEAR.k, eq.BILINEAR.dk), strict=True):
+        points = [line.get_data() for line in ax.lines if len(line.get_xdata()) > 50]
+        t, y = np.concatenate(points, axis=1)
+        assert len(t) > 300
+        assert_array_equal(y, f(t, ()))
+
+
+def test_control_points_are_drawn_where_theta_puts_them():
+    spline, theta = demo.a_spline()
+    _, ax = plt.subplots()
+    plots.control_points(theta, (28, 28), ax, transformation=spline)
+    start, end = (np.stack(line.get_data(), axis=-1) for line in ax.lines)
+    assert_allclose(start, (spline.identity() + 1) * 13.5)
+    assert_allclose(end, (theta + 1) * 13.5)
+
+
+def test_the_taps_of_a_trace_have_their_weights_for_areas():
+    U, (theta, size) = demo.a_digit(), demo.a_crop()
+    report = stn_ref.trace(U[None], theta, at=(0, 6, 11), size=size)
+    V = stn_ref.transform(U[None], theta, size=size)[0]
+    figure = diagrams.trace(report, U, V)
+    discs = [p for p in figure.axes[2].patches if isinstance(p, Circle)]
+    assert [d.center for d in discs] == [(t.m, t.n) for t in report.taps]
+    areas = np.array([d.radius**2 for d in discs])
+    assert_allclose(areas / areas.sum(), [t.weight for t in report.taps])
+
+
+def test_the_module_is_labelled_with_the_shapes_of_the_run():
+    U, (theta, _) = demo.a_digit(), demo.a_crop()
+    figure = diagrams.module(U, demo.layers_for(theta[0]), (12, 16))
+    words = " ".join(t.get_text() for ax in figure.axes for t in ax.texts)
+    words += " ".join(ax.get_title() for ax in figure.axes)
+    for shape in ("(1, 28, 28, 1)", "(1, 2, 3)", "(12, 16, 2)", "(1, 12, 16, 2)", "(1, 12, 16, 1)"):
+        assert shape in words
+
+
+def test_the_knot_shows_the_print_to_be_the_image():
+    U = demo.a_digit()
+    figure = diagrams.knot(U)
+    images = {ax.get_title(): ax.images[0].get_array() for ax in figure.axes if ax.images}
+    assert_array_equal(images["as printed: $U$ itself"], U[..., 0])
+    assert_allclose(images["central"], (images["left"] + images["right"]) / 2)
