@@ -37,6 +37,7 @@ TRANSFORMATIONS = (
     eq.TRANSLATION,
     eq.SIMILARITY,
     eq.ROTATION,
+    eq.PROJECTIVE,
 )
 KERNELS = (
     eq.INTEGER,

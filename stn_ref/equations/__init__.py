@@ -14,6 +14,7 @@ from stn_ref.equations.lattice import target_grid, to_pixels, to_pixels_backward
 from stn_ref.equations.localisation import f_loc, f_loc_backward, initial_layers
 from stn_ref.equations.more_kernels import bspline, gaussian, hat, keys, lanczos, normalised
 from stn_ref.equations.padding import PADDINGS
+from stn_ref.equations.projective import PROJECTIVE
 from stn_ref.equations.sampler import sample, sample_backward, sample_dense
 from stn_ref.equations.transformation import Transformation
 from stn_ref.equations.transformer import spatial_transformer, spatial_transformer_backward
@@ -24,6 +25,7 @@ __all__ = [
     "BILINEAR",
     "INTEGER",
     "PADDINGS",
+    "PROJECTIVE",
     "ROTATION",
     "SIMILARITY",
     "TRANSLATION",

@@ -1,0 +1,83 @@
+"""§3.2, plane projective transformations: a matrix on (x, y, 1), then the homogeneous divide."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from stn_ref.equations.affine import homogeneous
+from stn_ref.equations.arguments import Array, shaped, theta_and_lattice
+from stn_ref.equations.transformation import Transformation
+
+
+@np.errstate(all="ignore")
+def projective_grid(theta: ArrayLike, G: ArrayLike) -> Array:
+    """Send every target point through a plane projective map.
+
+        (p, q, w)^T = H_θ (x^t, y^t, 1)^T,   (x^s, y^s) = (p/w, q/w)          §3.2
+
+    The paper's T_θ = M_θ B is this only before the divide.
+
+    theta  (B, 8)                          H_θ, row-major, without its last entry h₃₃ = 1
+    G      (H', W', 2) or (B, H', W', 2)   target points, normalised, (x, y)
+    Returns T_θ(G) (B, H', W', 2), normalised; where w is 0, what IEEE division gives.
+    Raises TypeError or ValueError if θ or G has another form.
+    """
+    theta, G = theta_and_lattice(theta, G, (8,))
+    p = _project(theta, G)
+    return np.asarray(p[..., :2] / p[..., 2:])
+
+
+@np.errstate(all="ignore")
+def projective_grid_backward(
+    dgrid: ArrayLike, theta: ArrayLike, G: ArrayLike
+) -> tuple[Array, Array]:
+    """Gradients of the projective map; nothing flows back from a point where w is 0.
+
+        ∂L/∂p = ∂L/∂x^s / w,   ∂L/∂w = −(∂L/∂x^s x^s + ∂L/∂y^s y^s)/w          §3.2
+
+    dgrid  (B, H', W', 2)  gradient of the loss at the source points
+    Returns dtheta (B, 8) in θ's dtype and dG in G's shape and dtype.
+    """
+    theta, G = theta_and_lattice(theta, G, (8,))
+    dgrid = shaped("dgrid", dgrid, (len(theta), *G.shape[-3:]))
+    p = _project(theta, G)
+    w = p[..., 2:]
+    d = dgrid / w
+    dw = -np.sum(d * p[..., :2], axis=-1, keepdims=True) / w
+    dp = np.where(w == 0, 0, np.concatenate([d, dw], axis=-1))
+    P = np.broadcast_to(homogeneous(G), dp.shape)
+    dtheta = matrix_backward(np.einsum("bijk,bijl->bkl", dp, P), theta)
+    dG = dp @ matrix(theta)[:, None, :, :2]
+    if G.ndim == 3:
+        dG = dG.sum(axis=0)
+    return dtheta, dG.astype(G.dtype, copy=False)
+
+
+def matrix(theta: ArrayLike) -> Array:
+    """H_θ (B, 3, 3) from θ (B, 8): h₃₃ = 1."""
+    theta = shaped("theta", theta, ("B", 8))
+    return np.concatenate([theta, np.ones_like(theta[:, :1])], axis=1).reshape(len(theta), 3, 3)
+
+
+@np.errstate(all="ignore")
+def matrix_backward(dmatrix: ArrayLike, theta: ArrayLike) -> Array:
+    """dθ (B, 8), the gradient of every entry but h₃₃."""
+    theta = shaped("theta", theta, ("B", 8))
+    dmatrix = shaped("dmatrix", dmatrix, (len(theta), 3, 3))
+    return dmatrix.reshape(len(theta), 9)[:, :8].astype(theta.dtype)
+
+
+def _project(theta: Array, G: Array) -> Array:
+    """(p, q, w) of every point, (B, H', W', 3)."""
+    return np.asarray(homogeneous(G) @ matrix(theta).swapaxes(1, 2)[:, None])
+
+
+PROJECTIVE = Transformation(
+    "projective",
+    lambda: np.eye(3).reshape(9)[:8],
+    projective_grid,
+    projective_grid_backward,
+    matrix,
+    matrix_backward,
+)
