@@ -11,6 +11,7 @@
 from stn_ref.equations.affine import AFFINE, ATTENTION, ROTATION, SIMILARITY, TRANSLATION
 from stn_ref.equations.kernels import BILINEAR, INTEGER, Kernel
 from stn_ref.equations.lattice import target_grid, to_pixels, to_pixels_backward
+from stn_ref.equations.linear import Linear, linear
 from stn_ref.equations.localisation import f_loc, f_loc_backward, initial_layers
 from stn_ref.equations.more_kernels import bspline, gaussian, hat, keys, lanczos, normalised
 from stn_ref.equations.padding import PADDINGS
@@ -30,6 +31,7 @@ __all__ = [
     "SIMILARITY",
     "TRANSLATION",
     "Kernel",
+    "Linear",
     "Transformation",
     "bspline",
     "f_loc",
@@ -39,6 +41,7 @@ __all__ = [
     "initial_layers",
     "keys",
     "lanczos",
+    "linear",
     "normalised",
     "sample",
     "sample_backward",

@@ -1,0 +1,70 @@
+"""§3.2, T_θ(G) = M_θ B: any transformation that is linear in θ, with B given or learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from stn_ref.equations.arguments import Array, floating, shaped, theta_and_lattice
+from stn_ref.equations.transformation import Transformation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear(Transformation):
+    """A Transformation with its basis: B(G) (…, K), and dB for who learns B too."""
+
+    basis: Callable[[Array], Array]
+    basis_gradient: Callable[[Array, Array], Array]
+
+
+def linear(
+    basis: Callable[[Array], Array],
+    basis_backward: Callable[[Array, Array], Array],
+    identity: ArrayLike,
+    *,
+    name: str = "linear",
+) -> Linear:
+    """The transformation of a basis.
+
+        T_θ(G) = M_θ B(G),   M_θ = θ^T                                        §3.2
+
+    basis           basis(G) → B (…, K) for G (…, 2)
+    basis_backward  basis_backward(dB, G) → dG
+    identity        (K, 2)  θ of the identity: often where the basis is anchored, such as
+                            control points or vertices
+    θ is (B, K, 2). Returns a Transformation that also has `basis` and
+    `basis_gradient(dgrid, theta)` → dB = dgrid M_θ, (B, H', W', K).
+    Raises TypeError or ValueError if identity has another form.
+    """
+    start = shaped("identity", identity, ("K", 2)).astype(np.float64)
+
+    def checked_basis(G: Array) -> Array:
+        B = shaped("basis(G)", basis(G), (*G.shape[:-1], len(start)))
+        return B if B.ndim == 4 else B[None]
+
+    @np.errstate(all="ignore")
+    def grid(theta: ArrayLike, G: ArrayLike) -> Array:
+        theta, G = theta_and_lattice(theta, G, start.shape)
+        points = checked_basis(G) @ theta[:, None]
+        return points.astype(np.result_type(theta, G), copy=False)
+
+    @np.errstate(all="ignore")
+    def grid_backward(dgrid: ArrayLike, theta: ArrayLike, G: ArrayLike) -> tuple[Array, Array]:
+        theta, G = theta_and_lattice(theta, G, start.shape)
+        dgrid = shaped("dgrid", dgrid, (len(theta), *G.shape[-3:]))
+        B = np.broadcast_to(checked_basis(G), (*dgrid.shape[:-1], len(start)))
+        dtheta = np.einsum("bijk,bijl->bkl", B, dgrid)
+        dB = basis_gradient(dgrid, theta)
+        if G.ndim == 3:
+            dB = dB.sum(axis=0)
+        dG = basis_backward(dB, G)
+        return dtheta.astype(theta.dtype, copy=False), dG.astype(G.dtype, copy=False)
+
+    def basis_gradient(dgrid: ArrayLike, theta: ArrayLike) -> Array:
+        theta = shaped("theta", theta, ("B", *start.shape))
+        return np.asarray(floating("dgrid", dgrid) @ theta.swapaxes(1, 2)[:, None])
+
+    return Linear(name, start.copy, grid, grid_backward, basis=basis, basis_gradient=basis_gradient)
