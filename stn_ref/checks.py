@@ -38,6 +38,7 @@ TRANSFORMATIONS = (
     eq.SIMILARITY,
     eq.ROTATION,
     eq.PROJECTIVE,
+    eq.thin_plate_spline(),
 )
 KERNELS = (
     eq.INTEGER,

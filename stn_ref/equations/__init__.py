@@ -17,6 +17,7 @@ from stn_ref.equations.more_kernels import bspline, gaussian, hat, keys, lanczos
 from stn_ref.equations.padding import PADDINGS
 from stn_ref.equations.projective import PROJECTIVE
 from stn_ref.equations.sampler import sample, sample_backward, sample_dense
+from stn_ref.equations.thin_plate_spline import spline_condition, thin_plate_spline
 from stn_ref.equations.transformation import Transformation
 from stn_ref.equations.transformer import spatial_transformer, spatial_transformer_backward
 
@@ -48,7 +49,9 @@ __all__ = [
     "sample_dense",
     "spatial_transformer",
     "spatial_transformer_backward",
+    "spline_condition",
     "target_grid",
+    "thin_plate_spline",
     "to_pixels",
     "to_pixels_backward",
 ]
