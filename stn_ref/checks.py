@@ -38,6 +38,7 @@ TRANSFORMATIONS = (
     eq.SIMILARITY,
     eq.ROTATION,
     eq.PROJECTIVE,
+    eq.piecewise_affine(*MESH),
     eq.thin_plate_spline(),
 )
 KERNELS = (

@@ -15,6 +15,7 @@ from stn_ref.equations.linear import Linear, linear
 from stn_ref.equations.localisation import f_loc, f_loc_backward, initial_layers
 from stn_ref.equations.more_kernels import bspline, gaussian, hat, keys, lanczos, normalised
 from stn_ref.equations.padding import PADDINGS
+from stn_ref.equations.piecewise_affine import piecewise_affine
 from stn_ref.equations.projective import PROJECTIVE
 from stn_ref.equations.sampler import sample, sample_backward, sample_dense
 from stn_ref.equations.thin_plate_spline import spline_condition, thin_plate_spline
@@ -44,6 +45,7 @@ __all__ = [
     "lanczos",
     "linear",
     "normalised",
+    "piecewise_affine",
     "sample",
     "sample_backward",
     "sample_dense",

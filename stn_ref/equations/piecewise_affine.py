@@ -1,0 +1,73 @@
+"""§3.2, piecewise affine transformations: a triangle mesh whose vertices move."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from stn_ref.equations.arguments import Array, shaped
+from stn_ref.equations.linear import Linear, linear
+
+
+def piecewise_affine(vertices: ArrayLike, triangles: ArrayLike) -> Linear:
+    """The map that takes each vertex v_k to θ_k and is affine on every triangle.
+
+        T_θ(p) = Σ_k λ_k(p) θ_k                                               §3.2
+
+    λ are p's barycentric coordinates in its triangle. Outside the mesh, the triangle whose
+    smallest coordinate is largest continues; of several, the lowest-numbered.
+
+    vertices   (K, 2)  normalised, (x, y)
+    triangles  (M, 3)  integers, each row the vertices of one triangle
+    θ is (B, K, 2), the source positions of the vertices.
+    Raises TypeError or ValueError if vertices or triangles has another form, and for a triangle
+    without area, which it names.
+    """
+    corners = shaped("vertices", vertices, ("K", 2)).astype(np.float64)
+    mesh = _mesh(triangles, len(corners))
+    to_barycentric = _to_barycentric(corners, mesh)
+
+    def located(G: Array) -> tuple[Array, Array]:
+        """Each point's triangle and its coordinates λ there, (…,) and (…, 3)."""
+        P = np.concatenate([G, np.ones_like(G[..., :1])], axis=-1)
+        coordinates = np.einsum("tkl,...l->...tk", to_barycentric, P)
+        triangle = np.argmax(coordinates.min(axis=-1), axis=-1)
+        here = np.take_along_axis(coordinates, triangle[..., None, None], axis=-2)
+        return triangle, here[..., 0, :]
+
+    def basis(G: Array) -> Array:
+        triangle, coordinates = located(G)
+        B = np.zeros((*G.shape[:-1], len(corners)))
+        np.put_along_axis(B, mesh[triangle], coordinates, axis=-1)
+        return B
+
+    def basis_backward(dB: Array, G: Array) -> Array:
+        triangle, _ = located(G)
+        d = np.take_along_axis(dB, mesh[triangle], axis=-1)
+        return np.asarray(np.einsum("...k,...kl->...l", d, to_barycentric[triangle][..., :2]))
+
+    return linear(basis, basis_backward, corners, name="piecewise affine")
+
+
+def _mesh(triangles: ArrayLike, count: int) -> Array:
+    mesh = np.asarray(triangles)
+    if mesh.dtype.kind not in "iu":
+        raise TypeError(f"triangles has dtype {mesh.dtype}; expected integers")
+    if mesh.ndim != 2 or mesh.shape[1] != 3 or len(mesh) == 0:
+        raise ValueError(f"triangles has shape {mesh.shape}; expected (M, 3), M at least 1")
+    if mesh.min() < 0 or mesh.max() >= count:
+        raise ValueError(f"triangles names vertices {mesh.min()} to {mesh.max()} of {count}")
+    return mesh.astype(np.intp)
+
+
+def _to_barycentric(corners: Array, mesh: Array) -> Array:
+    """(M, 3, 3): λ = inverse of [x_0 x_1 x_2; y_0 y_1 y_2; 1 1 1] times (x, y, 1)."""
+    corner_matrices = np.ones((len(mesh), 3, 3))
+    corner_matrices[:, :2] = corners[mesh].swapaxes(1, 2)
+    for t, matrix in enumerate(corner_matrices):
+        if np.linalg.matrix_rank(matrix) < 3:
+            raise ValueError(
+                f"triangle {t}, vertices {mesh[t].tolist()} at {corners[mesh[t]].tolist()}, "
+                "has no area"
+            )
+    return np.linalg.inv(corner_matrices)
