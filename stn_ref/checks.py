@@ -40,6 +40,8 @@ TRANSFORMATIONS = (
     eq.PROJECTIVE,
     eq.piecewise_affine(*MESH),
     eq.thin_plate_spline(),
+    eq.compose(eq.PROJECTIVE, eq.ROTATION),
+    eq.compose(eq.AFFINE, eq.thin_plate_spline(MESH[0], regularisation=0.1)),
 )
 KERNELS = (
     eq.INTEGER,

@@ -9,6 +9,7 @@
 """
 
 from stn_ref.equations.affine import AFFINE, ATTENTION, ROTATION, SIMILARITY, TRANSLATION
+from stn_ref.equations.compose import compose
 from stn_ref.equations.kernels import BILINEAR, INTEGER, Kernel
 from stn_ref.equations.lattice import target_grid, to_pixels, to_pixels_backward
 from stn_ref.equations.linear import Linear, linear
@@ -36,6 +37,7 @@ __all__ = [
     "Linear",
     "Transformation",
     "bspline",
+    "compose",
     "f_loc",
     "f_loc_backward",
     "gaussian",

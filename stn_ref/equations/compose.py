@@ -1,0 +1,65 @@
+"""§3.2, one transformation after another, without sampling in between."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from stn_ref.equations.arguments import Array, shaped, theta_and_lattice
+from stn_ref.equations.transformation import Transformation
+
+
+def compose(outer: Transformation, inner: Transformation) -> Transformation:
+    """The transformation that maps target points by inner and the result by outer.
+
+        T_θ(G) = outer_θ′(inner_θ″(G)),   θ = (θ′, θ″)                         §3.2
+
+    θ is (B, n), flat: outer's parameters first, each in row-major order. Of two transformations
+    with matrices the composition has their product.
+    """
+    shapes = [np.shape(t.identity()) for t in (outer, inner)]
+    split, total = prod(shapes[0]), prod(shapes[0]) + prod(shapes[1])
+
+    def parts(theta: Array) -> tuple[Array, Array]:
+        first, second = theta[:, :split], theta[:, split:]
+        return first.reshape(len(theta), *shapes[0]), second.reshape(len(theta), *shapes[1])
+
+    def joined(first: Array, second: Array) -> Array:
+        flat = first.reshape(len(first), split), second.reshape(len(second), total - split)
+        return np.concatenate(flat, axis=1)
+
+    def identity() -> Array:
+        return np.concatenate([t.identity().ravel() for t in (outer, inner)])
+
+    def grid(theta: ArrayLike, G: ArrayLike) -> Array:
+        theta, G = theta_and_lattice(theta, G, (total,))
+        first, second = parts(theta)
+        return outer.grid(first, inner.grid(second, G))
+
+    def grid_backward(dgrid: Array, theta: ArrayLike, G: ArrayLike) -> tuple[Array, Array]:
+        theta, G = theta_and_lattice(theta, G, (total,))
+        first, second = parts(theta)
+        dfirst, dmiddle = outer.grid_backward(dgrid, first, inner.grid(second, G))
+        dsecond, dG = inner.grid_backward(dmiddle, second, G)
+        return joined(dfirst, dsecond), dG
+
+    @np.errstate(all="ignore")
+    def matrix(theta: ArrayLike) -> Array:
+        assert outer.matrix and inner.matrix
+        first, second = parts(shaped("theta", theta, ("B", total)))
+        return np.asarray(outer.matrix(first) @ inner.matrix(second))
+
+    @np.errstate(all="ignore")
+    def matrix_backward(dmatrix: Array, theta: ArrayLike) -> Array:
+        assert outer.matrix and inner.matrix and outer.matrix_backward and inner.matrix_backward
+        first, second = parts(shaped("theta", theta, ("B", total)))
+        dfirst = dmatrix @ inner.matrix(second).swapaxes(1, 2)
+        dsecond = outer.matrix(first).swapaxes(1, 2) @ dmatrix
+        return joined(outer.matrix_backward(dfirst, first), inner.matrix_backward(dsecond, second))
+
+    name = f"{outer.name} after {inner.name}"
+    if outer.matrix is None or inner.matrix is None:
+        return Transformation(name, identity, grid, grid_backward)
+    return Transformation(name, identity, grid, grid_backward, matrix, matrix_backward)
