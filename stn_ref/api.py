@@ -56,7 +56,10 @@ def sample_backward(
     dV   (B, H', W', C)  loss gradient at V, in U's dtype
     tie  which derivative in x and y on a knot: "right", "left", their mean "central",
          or "paper", Eq. 7 as printed (BILINEAR only)
-    Returns dU like U, dxy like xy, and dPhi = (dPhi_x, dPhi_y), float64, summed over the batch.
+    kernel, padding, fill, backend as in `sample`
+    Returns dU in U's dtype and layout, dxy in xy's dtype, and dPhi = (dPhi_x, dPhi_y), one array of
+    len(Φ) an axis, float64, summed over the batch.
+    Raises TypeError or ValueError if an argument has another form.
     """
     return _backend(backend).sample_backward(
         dV,
@@ -85,10 +88,16 @@ def transform(
 ) -> Array:
     """Warp a feature map by T_θ: §3.2 and §3.3 in one call, θ straight to V.
 
-    U      (B, H, W, C)             input feature map
-    theta  (B, *identity().shape)   parameters of the transformation
-    size   (H', W') of the output, U's if None
-    Returns V (B, H', W', C), in U's dtype and layout; equal to U at the identity and U's size.
+    U               (B, H, W, C)            input feature map
+    theta           (B, *identity().shape)  parameters of the transformation
+    transformation  AFFINE, another of `stn_ref.equations`, or your own Transformation
+    size            (H', W') of the output, U's if None
+    align_corners   whether ±1 are the corner pixels' centres or their outer edges
+    kernel, padding, fill, backend as in `sample`
+    deterministic   whether every run gives the same bits; all backends so far always do
+    Returns V (B, H', W', C), in U's dtype and layout. At the identity of a transformation with a
+    matrix, at U's size and with a kernel that interpolates, V equals U bit for bit.
+    Raises TypeError or ValueError if an argument has another form.
     """
     return _backend(backend).transform(
         U,
@@ -119,8 +128,10 @@ def transform_backward(
 ) -> tuple[Array, Array]:
     """The gradients of `transform`; the output's size is dV's.
 
-    dV  (B, H', W', C)  loss gradient at V, in U's dtype
-    Returns dU like U and dtheta like theta.
+    dV   (B, H', W', C)  loss gradient at V, in U's dtype
+    tie  which derivative on a knot, as in `sample_backward`; the rest as in `transform`
+    Returns dU in U's dtype and layout, and dtheta in theta's dtype and shape.
+    Raises TypeError or ValueError if an argument has another form.
     """
     return _backend(backend).transform_backward(
         dV,

@@ -68,7 +68,7 @@ def attention_matrix(theta: Array) -> Array:
 
 
 def attention_matrix_backward(dA: Array, theta: Array) -> Array:
-    """ds = dA_11 + dA_22, dt_x = dA_13, dt_y = dA_23.                             Eq. 2"""
+    """ds = dA_11 + dA_22, dt_x = dA_13, dt_y = dA_23; dA (B, 2, 3) → dθ (B, 3).    Eq. 2"""
     return np.stack([dA[:, 0, 0] + dA[:, 1, 1], dA[:, 0, 2], dA[:, 1, 2]], axis=-1)
 
 
@@ -79,7 +79,7 @@ def translation_matrix(theta: Array) -> Array:
 
 
 def translation_matrix_backward(dA: Array, theta: Array) -> Array:
-    """dt_x = dA_13, dt_y = dA_23."""
+    """dt_x = dA_13, dt_y = dA_23; dA (B, 2, 3) → dθ (B, 2)."""
     return dA[:, :, 2]
 
 
@@ -90,7 +90,7 @@ def similarity_matrix(theta: Array) -> Array:
 
 
 def similarity_matrix_backward(dA: Array, theta: Array) -> Array:
-    """da = dA_11 + dA_22, db = dA_21 − dA_12, dt_x = dA_13, dt_y = dA_23."""
+    """da = dA_11 + dA_22, db = dA_21 − dA_12, dt as above; dA (B, 2, 3) → dθ (B, 4)."""
     da, db = dA[:, 0, 0] + dA[:, 1, 1], dA[:, 1, 0] - dA[:, 0, 1]
     return np.stack([da, db, dA[:, 0, 2], dA[:, 1, 2]], axis=-1)
 
@@ -103,7 +103,7 @@ def rotation_matrix(theta: Array) -> Array:
 
 
 def rotation_matrix_backward(dA: Array, theta: Array) -> Array:
-    """da = cos a (dA_21 − dA_12) − sin a (dA_11 + dA_22)."""
+    """da = cos a (dA_21 − dA_12) − sin a (dA_11 + dA_22); dA (B, 2, 3) → dθ (B, 1)."""
     cos, sin = np.cos(theta[:, 0]), np.sin(theta[:, 0])
     da = cos * (dA[:, 1, 0] - dA[:, 0, 1]) - sin * (dA[:, 0, 0] + dA[:, 1, 1])
     return np.stack([da], axis=1)
