@@ -1,5 +1,6 @@
 """§3.3: the kernels, row by row, and one law for all rows."""
 
+import numba
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -134,6 +135,29 @@ def test_lanczos_is_the_windowed_sinc(lobes):
     assert_array_equal(kernel.k(np.arange(-7.0, 8), ()), np.arange(-7, 8) == 0)
     t = T[np.abs(T) < lobes]
     assert_allclose(kernel.k(t, ()), np.sinc(t) * np.sinc(t / lobes), atol=1e-15)
+
+
+@pytest.mark.parametrize("lobes", [1, 2, 3, 5])
+def test_the_slope_of_lanczos_is_as_exact_as_its_value(lobes):
+    t = np.longdouble(T[np.abs(T) < lobes])
+    exact = np.longdouble("3.14159265358979323846264338327950288")
+    u, v = exact * t, exact * t / lobes
+    with np.errstate(all="ignore"):
+        s, w = np.sin(u) / u, np.sin(v) / v
+        slope = (np.cos(u) - s) / t * w + s * (np.cos(v) - w) / t
+    off = np.abs(t) > 1e-3
+    assert_allclose(lanczos(lobes).dk(t.astype(float), ())[off], slope[off], rtol=0, atol=1e-13)
+    assert_allclose(lanczos(lobes).dk(np.array([0.0, 1e-9, -1e-9]), ()), 0, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "kernel", [k for k in KERNELS if not k.name.startswith("normalised")], ids=lambda k: k.name
+)
+def test_a_row_compiles_as_it_is_and_gives_the_same_numbers(kernel):
+    k, dk = numba.njit(kernel.k), numba.njit(kernel.dk)
+    for t in (-1.5, -1.0, -0.5, 0.0, 0.004, 0.3, 1.0, 1.7):
+        assert_allclose(k(t, kernel.Phi), kernel.k(t, kernel.Phi), rtol=1e-14, atol=1e-16)
+        assert_allclose(dk(t, kernel.Phi), kernel.dk(t, kernel.Phi), rtol=1e-14, atol=1e-13)
 
 
 def test_lanczos_has_no_seam_where_its_series_begins():

@@ -80,51 +80,47 @@ def gaussian_k(t: Any, phi: tuple[float, ...]) -> Any:
 
 def gaussian_dk(t: Any, phi: tuple[float, ...]) -> Any:
     """−t/σ² k(t); the cut, where k is 10⁻⁸, is not differentiated."""
-    z = (abs(t) < 6 * phi[0]) * t / phi[0]
-    return -z / phi[0] * gaussian_k(t, phi)
+    inside = abs(t) < 6 * phi[0]
+    z = inside * t / phi[0]
+    return -z / phi[0] * np.exp(-z * z / 2)
 
 
 def gaussian_dk_dphi(t: Any, phi: tuple[float, ...]) -> tuple[Any, ...]:
     """∂k/∂σ = t²/σ³ k(t)."""
-    z = (abs(t) < 6 * phi[0]) * t / phi[0]
-    return (z * z / phi[0] * gaussian_k(t, phi),)
+    inside = abs(t) < 6 * phi[0]
+    z = inside * t / phi[0]
+    return (z * z / phi[0] * np.exp(-z * z / 2),)
 
 
 def lanczos(lobes: int = 3) -> Kernel:
-    """The windowed sinc, Φ = ()."""
+    """sinc(t) sinc(t/a) for |t| < a, sinc u = sin πu/πu, Φ = (): the sinc in a window.  §3.3
+
+    Written a sin(πt) sin(πt/a)/(πt)², with the first angle reduced before its sine, so that k is
+    exactly 0 at every nonzero integer; near 0 two series stand for the quotients.
+    """
     a = _count("lobes", lobes, 1, 64)
 
     def k(t: Any, phi: tuple[float, ...]) -> Any:
-        return (abs(t) < a) * sinc(t) * sinc(t / a)
+        near, n = abs(t) < 0.01, np.floor(t + 0.5)
+        x, y = (np.pi * t) * (np.pi * t), (np.pi * t / a) * (np.pi * t / a)
+        series = (1 - x / 6 * (1 - x / 20 * (1 - x / 42))) * (
+            1 - y / 6 * (1 - y / 20 * (1 - y / 42))
+        )
+        sin, window = (1 - 2 * (n % 2)) * np.sin(np.pi * (t - n)), np.sin(np.pi * t / a)
+        return (abs(t) < a) * (near * series + (1 - near) * a * sin * window / (x + near))
 
     def dk(t: Any, phi: tuple[float, ...]) -> Any:
-        return (abs(t) < a) * (sinc_d(t) * sinc(t / a) + sinc(t) * sinc_d(t / a) / a)
+        near, n = abs(t) < 0.01, np.floor(t + 0.5)
+        x, y = (np.pi * t) * (np.pi * t), (np.pi * t / a) * (np.pi * t / a)
+        one, other = 1 - x / 6 * (1 - x / 20), 1 - y / 6 * (1 - y / 20)
+        slope = 1 - x / 10 * (1 - x / 28), 1 - y / 10 * (1 - y / 28)
+        series = -np.pi * np.pi * t / 3 * (slope[0] * other + one * slope[1] / (a * a))
+        sin, window = (1 - 2 * (n % 2)) * np.sin(np.pi * (t - n)), np.sin(np.pi * t / a)
+        cos, edge = np.cos(np.pi * t), np.cos(np.pi * t / a)
+        change = np.pi * (a * cos * window + sin * edge) - 2 * a * sin * window / (t + near)
+        return (abs(t) < a) * (near * series + (1 - near) * change / (x + near))
 
     return Kernel(f"lanczos{a}", (), k, dk, no_parameters, float(a))
-
-
-def sinc(u: Any) -> Any:
-    """sin πu/πu, exactly 0 at every nonzero integer; lanczos is sinc(t) sinc(t/a).  §3.3
-
-    The angle is reduced before the sine, and near 0 the series stands for the quotient.
-    """
-    near = abs(u) < 0.01
-    x2 = (np.pi * u) * (np.pi * u)
-    series = 1 - x2 / 6 * (1 - x2 / 20 * (1 - x2 / 42))
-    return near * series + (1 - near) * _sin_pi(u) / (np.pi * u + near)
-
-
-def sinc_d(u: Any) -> Any:
-    """(cos πu − sinc u)/u, by its series near 0."""
-    near = abs(u) < 0.01
-    x2 = (np.pi * u) * (np.pi * u)
-    series = -np.pi * np.pi * u / 3 * (1 - x2 / 10 * (1 - x2 / 28))
-    return near * series + (1 - near) * (np.cos(np.pi * u) - sinc(u)) / (u + near)
-
-
-def _sin_pi(u: Any) -> Any:
-    n = np.floor(u + 0.5)
-    return (1 - 2 * (n % 2)) * np.sin(np.pi * (u - n))
 
 
 def bspline(order: int) -> Kernel:
