@@ -31,6 +31,7 @@ def sample(
     padding  what lies outside: "zeros", "constant" (fill), "border", "reflection" (about the edge
              pixel), "symmetric" (about its edge) or "wrap"
     backend  "auto" or a name of `stn_ref.backends.BACKENDS`
+    deterministic  whether every run gives the same bits; all backends so far always do
     Returns V (B, H', W', C), in U's dtype and memory layout.
     Raises TypeError or ValueError if an argument has another form.
     """
@@ -56,7 +57,7 @@ def sample_backward(
     dV   (B, H', W', C)  loss gradient at V, in U's dtype
     tie  which derivative in x and y on a knot: "right", "left", their mean "central",
          or "paper", Eq. 7 as printed (BILINEAR only)
-    kernel, padding, fill, backend as in `sample`
+    kernel, padding, fill, backend, deterministic as in `sample`
     Returns dU in U's dtype and layout, dxy in xy's dtype, and dPhi = (dPhi_x, dPhi_y), one array of
     len(Φ) an axis, float64, summed over the batch.
     Raises TypeError or ValueError if an argument has another form.
@@ -93,8 +94,7 @@ def transform(
     transformation  AFFINE, another of `stn_ref.equations`, or your own Transformation
     size            (H', W') of the output, U's if None
     align_corners   whether ±1 are the corner pixels' centres or their outer edges
-    kernel, padding, fill, backend as in `sample`
-    deterministic   whether every run gives the same bits; all backends so far always do
+    kernel, padding, fill, backend, deterministic as in `sample`
     Returns V (B, H', W', C), in U's dtype and layout. At the identity of a transformation with a
     matrix, at U's size and with a kernel that interpolates, V equals U bit for bit.
     Raises TypeError or ValueError if an argument has another form.

@@ -1,5 +1,6 @@
-"""Every gradient in the package, each held against finite differences: `python -m stn_ref check`.
+"""Every function's gradient held against finite differences: `python -m stn_ref check`.
 
+Each is checked in every argument, with one choice of the options that its name does not tell.
 Points are off the knots, where each derivative has one value, unless a name says otherwise.
 """
 
@@ -16,13 +17,9 @@ from stn_ref import equations as eq
 from stn_ref.backends import reference
 from stn_ref.backends.pixels import source_pixels
 from stn_ref.equations.arguments import Array
-from stn_ref.gradcheck import (
-    Report,
-    check_gradients,
-    no_crossing,
-    sampler_knots,
-    sampler_pieces,
-)
+from stn_ref.equations.transformation import has_matrix
+from stn_ref.gradcheck import Report, check_gradients
+from stn_ref.knots import no_crossing, sampler_knots, sampler_pieces
 
 Check = Callable[[np.random.Generator], Report]
 
@@ -66,7 +63,7 @@ def all_checks() -> Iterator[tuple[str, Check]]:
     for transformation in TRANSFORMATIONS:
         name = transformation.name
         yield f"{name}.grid · §3.2", partial(grid, transformation)
-        if transformation.matrix is not None:
+        if has_matrix(transformation):
             yield f"{name}.matrix · §3.2", partial(matrix, transformation)
         if isinstance(transformation, eq.Linear):
             yield f"{name}, dB · §3.2", partial(basis, transformation)
@@ -97,11 +94,11 @@ def near_identity(transformation: eq.Transformation, rng: np.random.Generator) -
 
 def localisation(rng: np.random.Generator) -> Report:
     U = rng.standard_normal((2, *SOURCE, 1))
-    flat = [a for layer in _busy_layers(rng) for a in layer]
+    flat = _flat(_busy_layers(rng))
 
     def f_backward(dtheta: Array, U: Array, *flat: Array) -> tuple[Array, ...]:
         dU, dlayers = eq.f_loc_backward(dtheta, U, _layers(flat))
-        return (dU, *[a for layer in dlayers for a in layer])
+        return (dU, *_flat(dlayers))
 
     return check_gradients(
         lambda U, *flat: eq.f_loc(U, _layers(flat)),
@@ -239,14 +236,14 @@ def whole_module(rng: np.random.Generator) -> Report:
 
     def f_backward(dV: Array, U: Array, *flat: Array) -> tuple[Array, ...]:
         dU, dlayers = eq.spatial_transformer_backward(dV, U, _layers(flat))
-        return (dU, *[a for layer in dlayers for a in layer])
+        return (dU, *_flat(dlayers))
 
     def pieces(U: Array, *flat: Array) -> Array:
         grid = eq.AFFINE.grid(eq.f_loc(U, _layers(flat)), G)
         xy = eq.to_pixels(grid, SOURCE)
         return np.concatenate([sampler_pieces(xy).ravel(), _relu_pieces(U, *flat)])
 
-    flat = [a for layer in _busy_layers(rng) for a in layer]
+    flat = _flat(_busy_layers(rng))
     U = rng.standard_normal((2, *SOURCE, 1))
     return check_gradients(f, f_backward, U, *flat, rng=rng, knots=no_crossing(pieces))
 
@@ -268,7 +265,7 @@ def _fill(padding: str) -> float:
 
 
 def _facets(transformation: eq.Transformation, G: Array) -> Array:
-    """Which facet of a piecewise affine map each point is on: its basis is 0 but for three."""
+    """Which part of its basis is not 0 at each point: for a mesh, the facet that it is on."""
     if isinstance(transformation, eq.Linear):
         return np.sign(np.abs(transformation.basis(G)))
     return np.zeros(0)
@@ -276,6 +273,10 @@ def _facets(transformation: eq.Transformation, G: Array) -> Array:
 
 def _layers(flat: tuple[Array, ...] | list[Array]) -> list[tuple[Array, Array]]:
     return list(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _flat(layers: list[tuple[Array, Array]]) -> list[Array]:
+    return [array for layer in layers for array in layer]
 
 
 def _relu_pieces(U: Array, *flat: Array) -> Array:

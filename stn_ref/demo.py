@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from matplotlib.figure import Figure
 
 import stn_ref
 from stn_ref import equations as eq
-from stn_ref.checks import all_checks
+from stn_ref.checks import MESH, all_checks
 from stn_ref.data import digits
 from stn_ref.equations.arguments import Array, Size
 from stn_ref.equations.localisation import Layer
 from stn_ref.progress import progress
-
-Example: TypeAlias = tuple[str, eq.Transformation, Array]  # title, T, θ without a batch axis
 
 SEED = 2015
 
@@ -32,6 +29,7 @@ def print_checks() -> bool:
         print(f"{name:<80} {report.error:8.1e}  {'ok' if report.ok else 'WRONG'}")
         if not report.ok:
             print(report)
+    print(f"condition of the thin plate spline on 4 x 4 points: {eq.spline_condition():.0f}")
     wrong = sum(not report.ok for report in reports)
     print(f"{len(reports)} checks against finite differences, {wrong} wrong", end=" ")
     print("(errors are relative to the sum of the absolute terms and may be 1e-7)")
@@ -44,7 +42,7 @@ def a_digit(label: int = 2) -> Array:
     return np.asarray(test.x_test[np.argmax(test.y_test == label)])
 
 
-def examples() -> list[Example]:
+def examples() -> list[tuple[str, eq.Transformation, Array]]:
     """A title, a transformation and a θ for each picture of warped grids."""
     cos, sin = np.cos(0.5), np.sin(0.5)
     affine = {
@@ -62,14 +60,13 @@ def examples() -> list[Example]:
     ]
 
 
-def every_transformation() -> list[Example]:
+def every_transformation() -> list[tuple[str, eq.Transformation, Array]]:
     """One example of each transformation there is."""
-    square = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1], [0, 0]])
-    mesh = eq.piecewise_affine(square, [[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4]])
-    corners_moved = square + [[0.3, 0.2], [0, 0], [-0.2, 0.1], [0, 0], [0.2, 0.1]]
+    mesh = eq.piecewise_affine(*MESH)
+    corners_moved = MESH[0] + [[0.3, 0.2], [0, 0], [-0.2, 0.1], [0, 0], [0.2, 0.1]]
     spline, theta = a_spline()
     turned = eq.compose(eq.PROJECTIVE, eq.ROTATION)
-    tilt = np.array([0.8, 0.1, 0, 0, 0.8, 0, 0.1, 0.45])
+    tilt = np.array([0.75, 0.1, 0, 0, 0.75, 0.05, 0.1, 0.3])
     return [
         ("Eq. 1  affine", eq.AFFINE, np.array([[0.9, 0.3, 0.1], [-0.1, 0.7, 0]])),
         ("Eq. 2  attention", eq.ATTENTION, np.array([0.6, 0.1, -0.1])),
@@ -79,8 +76,8 @@ def every_transformation() -> list[Example]:
         ("§3.2  projective", eq.PROJECTIVE, tilt),
         ("§3.2  piecewise affine", mesh, corners_moved),
         ("§3.2  thin plate spline", spline, theta),
-        ("§3.2  projective ∘ rotation", turned, np.append(tilt, -0.5)),
-        ("§3.2  spline ∘ rotation", eq.compose(spline, eq.ROTATION), np.append(theta, -0.5)),
+        ("projective ∘ rotation", turned, np.append(tilt, -0.4)),
+        ("spline ∘ rotation", eq.compose(spline, eq.ROTATION), np.append(0.8 * theta, -0.4)),
     ]
 
 
@@ -89,6 +86,12 @@ def a_spline() -> tuple[eq.Linear, Array]:
     spline = eq.thin_plate_spline()
     bend = np.random.default_rng(4).normal(0, 0.12, (16, 2))
     return spline, spline.identity() + bend
+
+
+def a_part_from_afar() -> tuple[Array, Array, Size]:
+    """A part of a digit whose strokes run into its edges, a θ that sees it from afar, a size."""
+    part = 0.25 + 0.75 * a_digit()[8:18, 7:17]
+    return part, np.array([[2.0, -0.8, 0.1], [0.8, 2.0, 0.0]]), (100, 100)
 
 
 def kernel_groups() -> list[tuple[str, list[eq.Kernel]]]:
@@ -100,8 +103,8 @@ def kernel_groups() -> list[tuple[str, list[eq.Kernel]]]:
         ("§3.3  hat(width)", [eq.hat(1), eq.hat(1.5), eq.hat(2)]),
         ("§3.3  gaussian(σ)", [eq.gaussian(0.4), eq.gaussian(0.7), eq.gaussian(1)]),
         ("§3.3  lanczos(3)", [eq.lanczos()]),
-        ("§3.3  bspline(2), (3)", [eq.bspline(2), eq.bspline(3)]),
-        ("§3.3  normalised(hat)", [eq.normalised(eq.hat(w)) for w in (0.75, 1.5, 2.5)]),
+        ("§3.3  bspline(order)", [eq.bspline(2), eq.bspline(3)]),
+        ("§3.3  normalised(hat)", [eq.normalised(eq.hat(w)) for w in (0.75, 1.5)]),
     ]
 
 
@@ -136,11 +139,15 @@ def draw(out: Path, *, dpi: int = 120) -> None:
     V = stn_ref.transform(U[None], theta, size=size)[0]
     traced = stn_ref.trace(U[None], theta, at=(0, 6, 11), size=size)
     print(f"\n{traced}\n")
+    spline, spline_theta = a_spline()
     figures: dict[str, Callable[[], Figure]] = {
         "module": lambda: diagrams.module(U, layers_for(theta[0]), size),
         "warped_grids": lambda: plots.warped_grids(U, examples()),
         "every_transformation": lambda: plots.warped_grids(U, every_transformation()),
+        "spline": lambda: diagrams.spline(U, spline_theta, spline),
         "kernels": lambda: plots.kernels(kernel_groups()),
+        "paddings": lambda: diagrams.paddings(*a_part_from_afar()),
+        "shrinking": diagrams.shrinking,
         "trace": lambda: diagrams.trace(traced, U, V),
         "knot": lambda: diagrams.knot(U),
     }

@@ -19,7 +19,18 @@ from stn_ref import equations as eq
 from stn_ref.backends.pixels import source_pixels
 from stn_ref.equations.arguments import Array, Size
 from stn_ref.equations.localisation import Layer
-from stn_ref.plots import BLUE, GREEN, GREY, ORANGE, RED, show, warped_grid
+from stn_ref.plots import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    compare,
+    control_points,
+    show,
+    source_and_target,
+    warped_grid,
+)
 from stn_ref.tracing import Trace
 
 
@@ -33,8 +44,8 @@ def lattices(size: Size) -> Figure:
         square = eq.to_pixels(corners, size, align_corners=align_corners)[0, 0]
         for i, j in np.ndindex(H, W):
             ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, ec=GREY, lw=0.8))
-            label = f"{G[i, j, 0]:.2f}\n{G[i, j, 1]:.2f}".replace("-", "−")
-            ax.text(j + 0.08, i + 0.06, label, ha="left", va="top", size=6.5)
+            label = f"{G[i, j, 0]:.2g}\n{G[i, j, 1]:.2g}".replace("-", "−")
+            ax.text(j, i + 0.07, label, ha="center", va="top", size=7)
         ax.plot(*square.T, color=BLUE, lw=2, label="[−1, 1]²")
         ax.plot(*np.mgrid[:W, :H].reshape(2, -1), "o", color=RED, ms=4, label="$G_i$")
         ax.set(xlim=(-0.7, W - 0.3), ylim=(H - 0.3, -0.7), aspect="equal")
@@ -126,6 +137,53 @@ def trace(report: Trace, U: Array, V: Array) -> Figure:
     return figure
 
 
+def spline(U: Array, theta: Array, transformation: eq.Linear) -> Figure:
+    """A warp of U (H, W, C) with its control points drawn: open where they are, full where θ is."""
+    figure, axes = plt.subplots(1, 2, figsize=(8.4, 4.6), layout="constrained")
+    title = f"§3.2  {transformation.name}, {len(theta)} control points"
+    source_and_target(U, theta, axes, transformation=transformation, title=title)
+    control_points(theta, U.shape[:2], axes[0], transformation=transformation)
+    return figure
+
+
+def paddings(U: Array, theta: Array, size: Size) -> Figure:
+    """U (H, W, C) warped by an affine θ (2, 3) that looks beyond it, under each padding, framed."""
+    inverse = np.linalg.inv(np.vstack([theta, [0, 0, 1]]))[None, :2]
+    corners = np.array([[[[-1.0, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]]]])
+    frame = eq.to_pixels(eq.AFFINE.grid(inverse, corners), size, align_corners=False)[0, 0]
+    options: dict[str, Any] = {"size": size, "kernel": eq.INTEGER, "align_corners": False}
+    images = [
+        stn_ref.transform(U[None], theta[None], padding=p, fill=0.5 * (p == "constant"), **options)
+        for p in eq.PADDINGS
+    ]
+    figure = compare([image[0] for image in images], list(eq.PADDINGS), columns=3)
+    figure.suptitle("§3.3  six paddings; the frame is the outer edge of $U$")
+    for ax in figure.axes:
+        ax.plot(*frame.T, color=RED, lw=1.2)
+    return figure
+
+
+def shrinking(size: int = 160, step: int = 4) -> Figure:
+    """Rings, ever finer outwards, shrunk by a narrow kernel and by wide normalised ones."""
+    n = np.arange(size) - (size - 1) / 2
+    rings = 0.5 + 0.5 * np.cos((n * n + (n * n)[:, None]) * np.pi / size)[None, ..., None]
+    small = size // step
+    kernels = [eq.BILINEAR, *(eq.normalised(eq.hat(w)) for w in (step / 2, step))]
+    images = [
+        stn_ref.transform(
+            rings,
+            eq.AFFINE.identity()[None],
+            size=(small, small),
+            kernel=k,
+            padding="symmetric",
+            align_corners=False,
+        )[0]
+        for k in kernels
+    ]
+    titles = ["$U$", "Eq. 5", f"normalised(hat({step // 2}))", f"normalised(hat({step}))"]
+    return compare([rings[0], *images], titles, f"Eq. 3  {size} pixels shrunk to {small}")
+
+
 def knot(U: Array, signal: Sequence[float] = (10, 11, 14, 19, 26)) -> Figure:
     """Eq. 7 on the knots: along a row of numbers, and on U (H, W, C) at the identity."""
     figure = plt.figure(figsize=(8.4, 5.6), layout="constrained")
@@ -154,9 +212,10 @@ def _knot_in_a_row(axes: Sequence[Axes], signal: Array) -> None:
         label = "as printed" if tie == "paper" else tie
         size = 15 if tie == "paper" else 7
         axes[1].plot(x, slope, marker, color=color, label=label, ms=size, mec="k", mew=0.5)
-    axes[1].margins(y=0.25)
+    axes[1].margins(y=0.15)
+    axes[1].set_xlim(-0.2, 5.6)
     axes[1].legend(
-        title="at the knots", fontsize=8, title_fontsize=8, markerscale=0.7, loc="upper left"
+        title="at the knots", fontsize=8, title_fontsize=8, markerscale=0.6, loc="lower right"
     )
     axes[1].set(title=r"Eq. 7  $\partial V/\partial x$", xlabel="$x$, pixels")
     for ax in axes:

@@ -17,8 +17,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, floating, number
-from stn_ref.equations.kernels import BILINEAR, per_axis
-from stn_ref.equations.sampler import Kernels
 
 # f′(x) h ≈ Σ_k c_k (f(x + k h) − f(x)), exact for polynomials up to degree 4
 CENTRAL = {-2: 1 / 12, -1: -2 / 3, 1: 2 / 3, 2: -1 / 12}
@@ -93,12 +91,12 @@ def check_gradients(
                 further ones are ignored, and None skips an input
     inputs      arrays, float64 or longdouble
     knots       knots(*inputs, *direction) → the largest step either way that crosses no knot,
-                0 on one; None says that f is smooth. See `no_crossing` and `sampler_knots`
+                0 on one; None says that f is smooth. `stn_ref.knots` makes them
     tolerance   the error allowed, relative to the sum of the contraction's absolute terms
 
     Each input is checked alone, along a direction that is at most 1 in each element, with the step
-    whose difference agrees best with that of a step ten times smaller. Values of f so large that
-    their rounding hides the slope make an error, not a pass.
+    whose difference agrees best with that of a step ten times smaller. Where the rounding of f
+    hides the slope, a claim is an error, not a pass, unless it claims that there is none.
 
     If a knot leaves no room for a step, the input is checked element by element: off a knot by a
     central difference, on a knot (or within 10⁻⁶ of one) by requiring that the claim lies between
@@ -115,7 +113,7 @@ def check_gradients(
     if not number("tolerance", tolerance) > 0:
         raise ValueError(f"tolerance is {tolerance!r}; expected a number above 0")
     xs = [_precise(k, x) for k, x in enumerate(inputs)]
-    dout = rng.standard_normal(np.shape(f(*xs)))
+    dout = rng.standard_normal(floating("f's result", f(*xs)).shape)
     claims = f_backward(dout.copy(), *(x.copy() for x in xs))
     claims = claims if isinstance(claims, tuple | list) else (claims,)
     if len(claims) < len(xs):
@@ -129,7 +127,8 @@ def check_gradients(
             raise ValueError(
                 f"the gradient of input {k} has shape {np.shape(claim)}; expected {x.shape}"
             )
-        line = _Line(f, knots, xs, k, dout, np.asarray(claim), tolerance)
+        claim = floating(f"the gradient of input {k}", claim)
+        line = _Line(f, knots, xs, k, dout, claim, tolerance)
         direction = rng.uniform(-1, 1, x.shape)
         if line.room(direction) >= LEAST_ROOM:
             rows.append(line.smooth(direction))
@@ -164,9 +163,15 @@ class _Line:
         return float(self.knots(*self.xs, *directions))
 
     def steps(self, room: float) -> Iterator[float]:
-        """Steps to try, each a tenth of the one before: stencils reach two of them either way."""
-        magnitude = self.magnitude()
-        h = min(LARGEST_STEP * max(magnitude, 1.0), 0.4 * room)
+        """Steps to try, each a tenth of the one before.
+
+        CENTRAL reaches two of them either way and stays in the room. LEFT and RIGHT start on a
+        knot, with no room, and reach four: knots are apart by about 1 or steps over the next one
+        disagree with each other and lose.
+        """
+        magnitude = self.magnitude() if room else 1.0
+        h = LARGEST_STEP * max(magnitude, 1.0)
+        h = min(h, 0.4 * room) if room else h
         least = min(h / 10, LEAST_STEP * magnitude)
         while h > 0.5 * least:
             yield h
@@ -199,6 +204,8 @@ class _Line:
         size   Σ|claim d|: where it is nothing but f's rounding, the slope must be 0 to its noise
         terms  Σ|dout ∂f/∂x d|
         """
+        if not np.isfinite([claimed, *measured]).all():
+            return np.nan, "not finite"
         at_rest = np.abs(self.dout * self.at(np.zeros_like(self.xs[self.k])))
         precision = float(np.finfo(at_rest.dtype).eps)
         dust = DUST * precision * float(np.sum(at_rest)) / self.magnitude()
@@ -220,7 +227,7 @@ class _Line:
     def elements(self) -> list[Row]:
         """The worst element off the knots and the worst of each side on them."""
         worst: dict[str, Row] = {}
-        size = float(np.max(np.abs(self.claim)))
+        size = float(np.max(np.abs(self.claim), initial=0.0, where=np.isfinite(self.claim)))
         for index in np.ndindex(self.claim.shape):
             direction = np.zeros_like(self.xs[self.k])
             direction[index] = 1
@@ -230,7 +237,7 @@ class _Line:
                 slope, terms, noise = self.slope(CENTRAL, direction, room)
                 side, measured = "off the knots", (slope,)
             else:
-                left, right = (self.slope(s, direction, np.inf) for s in (LEFT, RIGHT))
+                left, right = (self.slope(s, direction, 0.0) for s in (LEFT, RIGHT))
                 terms, noise = max(left[1], right[1]), max(left[2], right[2])
                 measured = (left[0], right[0])
                 near = self.tolerance * max(size, terms) + noise
@@ -238,9 +245,13 @@ class _Line:
             error, remark = self.verdict(claimed, measured, size, terms, noise)
             where = (side, f"worst at {tuple(map(int, index))}", remark)
             row = Row(self.k, claimed, measured, error, ", ".join(filter(None, where)))
-            if side not in worst or not row.error <= worst[side].error:
+            if side not in worst or _badness(row) > _badness(worst[side]):
                 worst[side] = row
         return list(worst.values())
+
+
+def _badness(row: Row) -> float:
+    return np.inf if np.isnan(row.error) else row.error
 
 
 def _side(claimed: float, left: float, right: float, near: float) -> str:
@@ -251,40 +262,6 @@ def _side(claimed: float, left: float, right: float, near: float) -> str:
     found = [side for side, slope in sides.items() if abs(claimed - slope) <= near]
     between = min(left, right) <= claimed <= max(left, right)
     return (found or ["in between" if between else "outside"])[0]
-
-
-def no_crossing(pieces: Callable[..., Array]) -> Callable[..., float]:
-    """`knots` for check_gradients, from a function that numbers the smooth piece f is on.
-
-    pieces(*inputs) → integers that change when a knot is crossed, such as ⌊x⌋; a line may not
-                      leave a piece and come back to it within a step
-    The step found is 2⁻ᵏ, at most 1, and 0 once it would be below 2⁻³⁰.
-    """
-
-    def knots(*args: Array) -> float:
-        inputs, direction = args[: len(args) // 2], args[len(args) // 2 :]
-        lines = list(zip(inputs, direction, strict=True))
-        here = pieces(*inputs)
-        step = 1.0
-        while step > 2.0**-30:
-            ends = [pieces(*(x + s * d for x, d in lines)) for s in (-step, step)]
-            if all(np.array_equal(end, here) for end in ends):
-                return step
-            step /= 2
-        return 0.0
-
-    return knots
-
-
-def sampler_pieces(xy: Array, kernel: Kernels = BILINEAR) -> Array:
-    """Which smooth piece of Eq. 3 each coordinate is on: knots are where x − m is 0 or ±support."""
-    supports = [k.support for k in per_axis(kernel)]
-    return np.stack([np.floor(xy + np.multiply(sign, supports)) for sign in (-1, 0, 1)])
-
-
-def sampler_knots(kernel: Kernels = BILINEAR) -> Callable[..., float]:
-    """`knots` of f(U, xy) = sample(U, xy, kernel=kernel)."""
-    return no_crossing(lambda U, xy: sampler_pieces(xy, kernel))
 
 
 def _precise(k: int, value: ArrayLike) -> Array:

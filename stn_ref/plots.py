@@ -150,6 +150,7 @@ def kernel(row: eq.Kernel, axes: Sequence[Axes] | Array, **style: Any) -> None:
     knots = np.unique([ends + e for e in (0, row.support, -row.support)])
     knots = knots[np.abs(knots) < s]
     for ax, f in zip(axes, (row.k, row.dk), strict=True):
+        style = style | ({"ls": "-"} if f is row.dk else {})
         for a, b in zip([-s, *knots], [*knots, s], strict=True):
             t = np.linspace(a, b, 101)[:-1]
             ax.plot(t, f(t, row.Phi), **style)
@@ -157,7 +158,8 @@ def kernel(row: eq.Kernel, axes: Sequence[Axes] | Array, **style: Any) -> None:
         ax.grid(alpha=0.3)
         low, high = ax.get_ylim()
         ax.set_ylim(min(low, -0.3), max(high, 1.1))
-    axes[0].plot([], [], label=", ".join(f"{p:g}".replace("-", "−") for p in row.Phi), **style)
+    Phi = ", ".join(f"{p:g}".replace("-", "−") for p in row.Phi)
+    axes[0].plot([], [], label=Phi or row.name, **style)
 
 
 def kernels(groups: Sequence[tuple[str, Sequence[eq.Kernel]]]) -> Figure:
@@ -175,12 +177,18 @@ def kernels(groups: Sequence[tuple[str, Sequence[eq.Kernel]]]) -> Figure:
     for column, (title, group) in zip(columns, groups, strict=False):
         for row, style in zip(group, styles, strict=False):
             kernel(row, column, **style)
-        if group[0].Phi:
-            column[0].set_ylim(top=1.6)
+        if len(group) > 1:
+            column[0].set_ylim(top=1.7)
             column[0].legend(
-                title=r"$\Phi$", fontsize=7, title_fontsize=7, loc="upper center", ncols=3,
-                handlelength=1.2, columnspacing=0.8, handletextpad=0.4,
-            )  # fmt: skip
+                title=r"$\Phi$" if group[0].Phi else None,
+                fontsize=6.5,
+                title_fontsize=7,
+                loc="upper center",
+                ncols=3,
+                handlelength=1.1,
+                columnspacing=0.6,
+                handletextpad=0.3,
+            )
         column[0].set_title(title, fontsize=10)
         column[0].tick_params(labelbottom=False)
         column[1].set_xlabel("$t = x - m$")

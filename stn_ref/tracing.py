@@ -12,7 +12,7 @@ from stn_ref.backends.pixels import in_double, source_pixels
 from stn_ref.equations import AFFINE, BILINEAR, Transformation, target_grid
 from stn_ref.equations.arguments import Array, Size, feature_map, size2
 from stn_ref.equations.kernels import checked_tie, per_axis
-from stn_ref.equations.padding import NOWHERE, OUTSIDE
+from stn_ref.equations.padding import NOWHERE, OUTSIDE, lost
 from stn_ref.equations.sampler import Kernels, sample, weights_and_slopes
 from stn_ref.equations.taps import cell
 
@@ -69,8 +69,8 @@ class Trace:
             f"§3.3    cell      (⌊x⌋, ⌊y⌋) = ({self.cell[0]:.9g}, {self.cell[1]:.9g}),"
             f"  fractions ({self.f[0]:.6g}, {self.f[1]:.6g})",
         ]
-        if np.isnan(self.xy).any():
-            return "\n".join([*lines, "        a coordinate is NaN: no taps, and V is NaN"])
+        if lost(self.xy, self.padding).any():
+            return "\n".join([*lines, "        no place under this padding: V is NaN"])
         for c in range(min(len(self.V), CHANNELS_SHOWN)):
             lines += ["", *self._channel(c)]
         if len(self.V) > CHANNELS_SHOWN:
@@ -92,7 +92,7 @@ class Trace:
         sums = (self.V[c], self.dV_dx[c], self.dV_dy[c])
         table.append(("", "", "", "", "", "sum", *(f"{number:.6g}" for number in sums)))
         table.append(("", "", "", "", "", "", "V", "∂V/∂x", "∂V/∂y"))
-        widths = [4, 4, *[11] * 7]
+        widths = [4, 4, *[13] * 7]
         return ["".join(map(str.rjust, row, widths)).rstrip() for row in table]
 
 
@@ -149,7 +149,7 @@ def trace(
         for m_, k_x, dk_x, _ in columns
         if NOWHERE not in (n_, m_)
     )
-    nowhere = np.nan if np.isnan(xy).any() else 0
+    nowhere = np.nan if lost(xy, padding).any() else 0.0
     return Trace(
         (b, i, j),
         transformation.name,
@@ -162,8 +162,8 @@ def trace(
         *cell(xy[0, 0, 0]),
         taps,
         V,
-        nowhere + np.sum([t.value * t.dk_x * t.k_y for t in taps], axis=0),
-        nowhere + np.sum([t.value * t.k_x * t.dk_y for t in taps], axis=0),
+        sum((t.value * t.dk_x * t.k_y for t in taps), start=np.full(len(V), nowhere)),
+        sum((t.value * t.k_x * t.dk_y for t in taps), start=np.full(len(V), nowhere)),
     )
 
 

@@ -146,6 +146,13 @@ def test_where_the_denominator_is_zero_nothing_flows_back():
     assert_array_equal(dtheta, np.zeros((1, 3, 3)))
 
 
+def test_a_point_at_infinity_has_no_slope_for_the_divide():
+    theta = np.array([[[np.inf, 0, 1], [0, 1, 0], [0.1, 0, 1]]])
+    dxy = np.zeros((1, 3, 3, 2))
+    dtheta = source_pixels_backward(dxy, theta, PERSPECTIVE, (3, 3), True)
+    assert_array_equal(dtheta, np.zeros((1, 3, 3)))
+
+
 WAVE = Transformation(
     "no matrix",
     lambda: np.zeros(1),

@@ -15,7 +15,10 @@ FIGURES = {
     "module.png",
     "warped_grids.png",
     "every_transformation.png",
+    "spline.png",
     "kernels.png",
+    "paddings.png",
+    "shrinking.png",
     "trace.png",
     "knot.png",
 }

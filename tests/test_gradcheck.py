@@ -1,14 +1,16 @@
 """The checker finds wrong gradients, accepts right ones, and knows about knots."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 
-from stn_ref import check_gradients
+from stn_ref import check_gradients, checks
+from stn_ref import equations as eq
 from stn_ref.checks import all_checks, on_knots
 from stn_ref.equations import BILINEAR, hat, sample, sample_backward
-from stn_ref.gradcheck import no_crossing, sampler_knots, sampler_pieces
+from stn_ref.knots import no_crossing, sampler_knots, sampler_pieces
 
 X = np.linspace(-0.9, 1.1, 7)
 
@@ -29,6 +31,32 @@ def test_every_gradient_in_the_package_agrees_with_differences(name, rng):
     report = CHECKS[name](rng)
     report.raise_if_wrong()
     assert report.rows and report.tolerance == 1e-7
+
+
+def test_the_table_covers_what_it_says(rng, monkeypatch):
+    """Every kernel, padding and transformation there is; dΦ where there is a Φ."""
+    rows = {eq.INTEGER, eq.BILINEAR, eq.bspline(2), eq.bspline(3)}
+    assert rows <= set(checks.KERNELS)
+    families = {kernel.name.rstrip("0123456789") for kernel in checks.KERNELS}
+    assert families >= {"keys", "hat", "gaussian", "lanczos", "normalised hat"}
+    names = " ".join(CHECKS)
+    for record in vars(eq).values():
+        if isinstance(record, eq.Transformation):
+            assert record in checks.TRANSFORMATIONS
+    for made in ("piecewise affine", "thin plate spline", "after"):
+        assert made in names
+    for kernel in checks.KERNELS:
+        for padding in eq.PADDINGS:
+            name = f"{kernel.name}, {padding}"
+            assert f"sample · Eqs. 3, 6, 7 · {name}" in CHECKS
+            assert (f"sample, dΦ · §3.3 · {name}" in CHECKS) == bool(kernel.Phi)
+    for kernel in [k for k in checks.KERNELS if k.Phi]:
+        report = CHECKS[f"sample, dΦ · §3.3 · {kernel.name}, zeros"](rng)
+        assert [row.input for row in report.rows] == [0, 1]
+        wrong = replace(kernel, dk_dphi=lambda t, phi, d=kernel.dk_dphi: (1.01 * d(t, phi)[0],))
+        monkeypatch.setattr(checks, "KERNELS", (wrong,))
+        table = dict(checks.all_checks())
+        assert not table[f"sample, dΦ · §3.3 · {kernel.name}, zeros"](rng).ok
 
 
 def test_a_right_gradient_passes_with_room_to_spare(rng):
@@ -152,6 +180,42 @@ def test_values_that_are_not_finite_fail(rng):
     assert not check_gradients(lambda x: x * np.nan, cube_backward, X, rng=rng).ok
     one_nan = lambda dout, x: np.where(x == X[2], np.nan, cube_backward(dout, x))  # noqa: E731
     assert not check_gradients(cube, one_nan, X, rng=rng).ok
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("place", [(0, 0, 0, 0), (0, 0, 1, 0), (0, 0, 3, 1)])
+def test_one_gradient_that_is_not_finite_fails_on_knots_too(bad, place, rng):
+    U = rng.standard_normal((1, 5, 6, 1))
+    xy = np.array([[[[1.3, 1.4], [2.0, 2.0], [1.7, 2.6], [-9.0, -9.0]]]])
+
+    def one_bad(dV, U, xy):
+        dU, dxy, _ = sample_backward(dV, U, xy)
+        dxy[place] = bad
+        return dU, dxy
+
+    report = check_gradients(sample, one_bad, U, xy, rng=rng, knots=sampler_knots())
+    assert not report.ok and "not finite" in str(report)
+
+
+def test_a_large_coordinate_does_not_blind_its_neighbours(rng):
+    U, xy = rng.standard_normal((1, 5, 6, 1)), np.array([[[[1e6, 3.0], [2.0, 2.0]]]])
+    options = {"padding": "wrap"}
+    check_gradients(
+        partial(sample, **options),
+        partial(sample_backward, **options),
+        U,
+        xy,
+        rng=rng,
+        knots=sampler_knots(),
+        tolerance=1e-6,
+    ).raise_if_wrong()
+
+
+def test_only_floats_can_be_differenced(rng):
+    with pytest.raises(TypeError, match="f's result has dtype int64"):
+        check_gradients(lambda x: np.floor(x).astype(int), cube_backward, X, rng=rng)
+    with pytest.raises(TypeError, match="the gradient of input 0 has dtype complex128"):
+        check_gradients(cube, lambda dout, x: 1j * x, X, rng=rng)
 
 
 def test_a_flat_function_passes_with_zero_and_fails_with_anything_else(rng):

@@ -181,6 +181,21 @@ def test_a_normalised_kernel_by_hand():
     assert_allclose(normalised(hat(1.5)).k(np.array([-1.25, -0.25, 0.75]), (1.5,)), k / k.sum())
 
 
+@pytest.mark.parametrize("inner", [BILINEAR, hat(1.25)], ids=lambda k: k.name)
+@pytest.mark.parametrize("t", [2.0**-60, -(2.0**-60), 0.25 + 2.0**-54, 0.25 - 2.0**-54])
+def test_normalised_weights_of_a_point_just_off_a_knot_are_its_own(inner, t):
+    """Beside a knot the left and the right derivative are one; S may not look across."""
+    kernel = normalised(inner)
+    sides = [derivative(kernel, np.array([t]), tie) for tie in ("left", "right")]
+    assert_allclose(sides[0], sides[1], atol=1e-12)
+
+
+def test_normalising_one_tap_leaves_one_tap():
+    """Where k jumps, rounding t + j onto the jump would count a tap twice, or not at all."""
+    t = np.array([0.5 - 2.0**-54, -0.5, 2.0**-60 - 0.5, 0.0, 0.5])
+    assert_array_equal(normalised(INTEGER).k(t, ()), [1, 1, 1, 1, 0])
+
+
 def test_normalised_is_zero_where_no_pixel_is_in_reach():
     narrow = normalised(hat(0.25))
     t = np.array([-0.5, -0.3, 0, 0.2, 0.3, 0.5])

@@ -71,6 +71,43 @@ def test_the_module_is_labelled_with_the_shapes_of_the_run():
         assert shape in words
 
 
+def test_the_output_is_drawn_upright_beside_its_source():
+    U, theta = demo.a_digit(), np.array([[0.5, 0, 0.1], [0, 0.5, -0.2]])
+    _, axes = plt.subplots(1, 2)
+    plots.source_and_target(U, theta, axes)
+    V = stn_ref.transform(U[None], theta[None])[0]
+    assert_array_equal(axes[0].images[0].get_array(), U[..., 0])
+    assert_array_equal(axes[1].images[0].get_array(), V[..., 0])
+    for ax in axes:
+        assert ax.get_ylim()[0] > ax.get_ylim()[1]  # rows run down
+
+
+def test_compared_images_share_one_scale():
+    images = [np.full((2, 2, 1), value) for value in (-1.0, 0.0, 3.0)]
+    figure = plots.compare(images, ["a", "b", "c"])
+    assert {ax.images[0].get_clim() for ax in figure.axes} == {(-1.0, 3.0)}
+
+
+def test_the_lattice_is_labelled_with_its_coordinates():
+    figure = diagrams.lattices((2, 3))
+    labels = [t.get_text() for t in figure.axes[0].texts]
+    assert labels == ["−1\n−1", "0\n−1", "1\n−1", "−1\n1", "0\n1", "1\n1"]
+
+
+def test_paddings_agree_inside_the_frame_and_not_outside():
+    figure = diagrams.paddings(*demo.a_part_from_afar())
+    images = [ax.images[0].get_array() for ax in figure.axes]
+    assert len(images) == len(eq.PADDINGS)
+    for image in images[1:]:
+        assert image[50, 45] == images[0][50, 45] and not np.array_equal(image, images[0])
+
+
+def test_wide_kernels_fade_what_the_narrow_one_folds_back():
+    images = [ax.images[0].get_array() for ax in diagrams.shrinking().axes]
+    spread = [np.std(image[6:14, 6:14]) for image in images[1:]]
+    assert spread[0] > 0.1 and spread[2] < 0.01
+
+
 def test_the_knot_shows_the_print_to_be_the_image():
     U = demo.a_digit()
     figure = diagrams.knot(U)

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import stn_ref
 from stn_ref.backends.pixels import source_pixels
-from stn_ref.equations import AFFINE, ATTENTION, BILINEAR, INTEGER, hat, keys
+from stn_ref.equations import AFFINE, ATTENTION, BILINEAR, INTEGER, PADDINGS, hat, keys, normalised
 from tests.strategies import kernels, paddings, ties
 
 U = np.arange(24.0).reshape(2, 3, 4, 1)
@@ -110,13 +110,32 @@ def test_many_channels_are_counted_not_printed():
     assert "… and 61 more channels" in text and text.count("Eq. 6") == 3
 
 
+@pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_point_that_is_nowhere_says_so(bad):
+def test_a_point_that_is_nowhere_says_so(bad, padding):
     theta = THETA.copy()
     theta[0, 0, 2] = bad
-    text = str(stn_ref.trace(U, theta, at=(0, 1, 1)))
-    assert ("no taps" in text) == bool(np.isnan(bad))
-    assert ("inf" in text) == bool(np.isinf(bad))
+    report = stn_ref.trace(U, theta, at=(0, 1, 1), padding=padding)
+    nowhere = np.isnan(bad) or padding in ("reflection", "symmetric", "wrap")
+    assert ("no place" in str(report)) == nowhere
+    assert np.isnan([report.V, report.dV_dx, report.dV_dy]).all() == nowhere
+    assert ("inf" in str(report)) == bool(np.isinf(bad))
+
+
+@pytest.mark.parametrize("kernel", [hat(0.3), normalised(hat(0.3))], ids=lambda k: k.name)
+def test_a_point_that_no_tap_reaches_is_zero(kernel):
+    moved = AFFINE.identity()[None] + [[[0, 0, 0.2], [0, 0, 0]]]
+    report = stn_ref.trace(np.ones((1, 5, 6, 2)), moved, (0, 2, 2), kernel=kernel)
+    assert not report.taps
+    for slope in (report.V, report.dV_dx, report.dV_dy):
+        assert_array_equal(slope, [0, 0])
+    assert "sum" in str(report)
+
+
+def test_columns_never_touch():
+    numbers = np.full((1, 3, 3, 1), -0.00445413123)
+    taps = str(stn_ref.trace(numbers, THETA[1:], at=(0, 1, 1))).splitlines()[-6:-2]
+    assert [len(line.split()) for line in taps] == [9] * 4
 
 
 def test_bilinear_as_printed_can_be_traced():

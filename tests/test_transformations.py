@@ -1,5 +1,8 @@
 """§3.2 beyond Eqs. 1 and 2: projective, splines, meshes, any basis, one after another."""
 
+from dataclasses import replace
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -15,6 +18,7 @@ from stn_ref.equations import (
     TRANSLATION,
     compose,
     linear,
+    normalised,
     piecewise_affine,
     spline_condition,
     target_grid,
@@ -235,6 +239,36 @@ def test_on_an_edge_the_lowest_numbered_triangle_decides_the_slope():
     assert_allclose(slopes[1][0, 0], [1 - 0.375, 1 + 0.375])
 
 
+def test_rounding_does_not_choose_among_tied_triangles():
+    """On a regular mesh many points tie exactly; the lowest-numbered triangle has them all."""
+    n = 6
+    vertices = target_grid((n, n)).reshape(-1, 2)
+    corners = [row * n + column for row in range(n - 1) for column in range(n - 1)]
+    triangles = [t for a in corners for t in ([a, a + 1, a + n], [a + 1, a + n + 1, a + n])]
+    mesh = piecewise_affine(vertices, triangles)
+    theta = near_identity(mesh)[:1]
+    for points in (vertices, (vertices[:-1] + vertices[1:]) / 2, [[-0.2, 1.37], [1.37, 0.2]]):
+        for p in np.asarray(points):
+            smallest = []
+            for t in triangles:
+                a, b, c = ([Fraction(x).limit_denominator(10**6) for x in v] for v in vertices[t])
+                q = [Fraction(x).limit_denominator(10**6) for x in p]
+                area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+                second = (q[0] - a[0]) * (c[1] - a[1]) - (q[1] - a[1]) * (c[0] - a[0])
+                third = (b[0] - a[0]) * (q[1] - a[1]) - (b[1] - a[1]) * (q[0] - a[0])
+                smallest.append(min(second / area, third / area, 1 - (second + third) / area))
+            chosen = triangles[smallest.index(max(smallest))]
+            A = np.linalg.solve(np.c_[vertices[chosen], np.ones(3)], theta[0, chosen])
+            _, dG = mesh.grid_backward(np.ones((1, 1, 1, 2)), theta, p[None, None])
+            assert_allclose(dG[0, 0], A[:2].sum(axis=1), atol=1e-9)
+
+
+def test_the_size_of_a_triangle_is_no_matter():
+    tiny = piecewise_affine([[0, 0], [1e-16, 0], [0, 1e-16]], [[0, 1, 2]])
+    assert_allclose(tiny.grid(tiny.identity()[None], tiny.identity()[None, None]) * 1e16,
+                    tiny.identity()[None, None] * 1e16, atol=1e-12)  # fmt: skip
+
+
 # any basis, and composition
 
 
@@ -307,6 +341,33 @@ BAD = {
         r"control points 1 and 3 are both at \(1.0, 0.0\)",
     ),
     "collinear": (lambda: thin_plate_spline(LINE), r"\[0.1, 0.2\].* all lie on one line"),
+    "nearly repeated": (
+        lambda: thin_plate_spline([*VERTICES, VERTICES[0] + 1e-9]),
+        "nearly coincide .* the closest are 0 and 5",
+    ),
+    "one tiny step apart": (
+        lambda: thin_plate_spline([[0, 0], [1e-170, 0], [1, 0], [0, 1.0]]),
+        "nearly coincide .* the closest are 0 and 1",
+    ),
+    "nearly collinear": (
+        lambda: thin_plate_spline([[0, 0], [1, 1e-15], [2, 0], [3.0, 0]]),
+        "line",
+    ),
+    "a vertex not finite": (lambda: piecewise_affine(VERTICES * np.nan, TRIANGLES), "not finite"),
+    "collinear far away": (
+        lambda: thin_plate_spline(1e-3 * np.linspace(-1, 1, 7)[:, None] * [1, 1 / 3] + 100),
+        "all lie on one line",
+    ),
+    "basis backward": (
+        lambda: linear(polynomial, lambda dB, G: dB, np.eye(5, 2)).grid_backward(
+            np.ones((1, 5, 6, 2)), np.ones((1, 5, 2)), G
+        ),
+        r"basis_backward\(dB, G\) has shape \(5, 6, 5\); expected \(5, 6, 2\)",
+    ),
+    "a learnable basis's batch": (
+        lambda: POLYNOMIAL.basis_gradient(np.ones((1, 2, 3, 2)), np.ones((4, 5, 2))),
+        r"dgrid has shape \(1, 2, 3, 2\); expected \(4, ",
+    ),
     "not finite": (lambda: thin_plate_spline([[np.nan, 0], [1, 0], [0, 1]]), "not finite"),
     "shape": (lambda: thin_plate_spline(np.zeros((4, 3))), r"expected \(K, 2\)"),
     "regularisation": (lambda: thin_plate_spline(regularisation=-1), "regularisation is -1"),
@@ -330,6 +391,23 @@ def test_what_cannot_be_is_named(name):
     call, message = BAD[name]
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_what_is_no_transformation_is_no_part_of_one():
+    with pytest.raises(TypeError, match="transformation is 'affine'"):
+        compose("affine", AFFINE)
+    with pytest.raises(TypeError, match="kernel is 'hat'"):
+        normalised("hat")
+    with pytest.raises(TypeError, match="regularisation is 'a'"):
+        thin_plate_spline(regularisation="a")
+
+
+def test_half_a_matrix_is_none():
+    half = replace(AFFINE, matrix_backward=None)
+    assert compose(half, AFFINE).matrix is None
+    U, theta = np.ones((1, 3, 3, 1)), AFFINE.identity()[None]
+    V = stn_ref.transform(U, theta, transformation=half)
+    stn_ref.transform_backward(V, U, theta, transformation=half)
 
 
 def test_triangles_are_whole_numbers():

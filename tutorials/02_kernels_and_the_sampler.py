@@ -36,10 +36,8 @@ demo.writable_directory(out)
 # %%
 for _, rows in demo.kernel_groups():
     for row in rows:
-        weights = row.k(0.25 - np.arange(-1, 3), row.Phi)
-        print(
-            f"{row.name:>8}{row.Phi!s:<9} weights of m = -1..2 at x = 0.25:", weights.round(4) + 0.0
-        )
+        weights = row.k(0.25 - np.arange(-1, 3), row.Phi).round(4) + 0.0
+        print(f"{row.name:>14}{row.Phi!s:<9} weights of m = -1..2 at x = 0.25:", weights)
 print(plots.save(plots.kernels(demo.kernel_groups()), out / "kernels.png"))
 
 # %% [markdown]

@@ -21,7 +21,7 @@ import numpy as np
 import stn_ref
 from stn_ref import demo, diagrams, plots
 from stn_ref import equations as eq
-from stn_ref.gradcheck import sampler_knots
+from stn_ref.knots import sampler_knots
 
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
 demo.writable_directory(out)

@@ -17,11 +17,10 @@ import matplotlib
 
 matplotlib.use("agg")
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 import stn_ref
-from stn_ref import demo, plots
+from stn_ref import demo, diagrams, plots
 from stn_ref import equations as eq
 
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
@@ -54,11 +53,7 @@ U = demo.a_digit(2)
 print(f"condition of the 4 x 4 spline: {eq.spline_condition():.0f}")
 
 spline, theta = demo.a_spline()
-figure, axes = plt.subplots(1, 2, figsize=(8.4, 4.6), layout="constrained")
-title = "§3.2  thin plate spline, 16 control points"
-plots.source_and_target(U, theta, axes, transformation=spline, title=title)
-plots.control_points(theta, (28, 28), axes[0], transformation=spline)
-print(plots.save(figure, out / "spline.png"))
+print(plots.save(diagrams.spline(U, theta, spline), out / "spline.png"))
 
 # %% [markdown]
 # In the picture the open dots are the control points $c_k$, the arrows lead to $\theta_k$, and the
@@ -88,7 +83,7 @@ def swirl_grid_backward(dgrid, theta, G):
 
 
 swirl = eq.Transformation("swirl", lambda: np.zeros(1), swirl_grid, swirl_grid_backward)
-figure = plots.warped_grids(U, [(f"swirl, θ = {t:g}", swirl, np.array([t])) for t in (-1.0, 2.0)])
+figure = plots.warped_grids(U, [(f"swirl, θ = {t:g}", swirl, np.array([t])) for t in (1.0, 2.5)])
 print(plots.save(figure, out / "swirl.png"))
 report = stn_ref.check_gradients(
     swirl.grid, swirl.grid_backward, rng.uniform(-1, 1, (2, 1)), eq.target_grid((4, 5)), rng=rng
@@ -115,24 +110,14 @@ print(plots.save(figure, out / "every_transformation.png"))
 # ## Outside
 #
 # Eq. 3 says nothing about points outside the image. Six answers are in use. Here is a part of the
-# digit, turned and seen from afar, under each, with its own frame drawn in: inside they agree.
-# Look at where the strokes meet the frame: `border` drags them out, `reflection` and `symmetric`
-# fold them back (about the last pixel's centre, and about its edge), `wrap` starts again.
+# digit, turned and seen from afar under each, by the nearest pixel and with its own edge drawn in:
+# inside they agree. Look at where the strokes meet the frame: `border` drags them out; `symmetric`
+# folds them back about the edge and so doubles the edge's pixels, `reflection` folds about their
+# centres and does not; `wrap` starts again.
 
 # %%
-part = 0.25 + 0.75 * U[7:23, 6:22]  # strokes that run into the edge
-away = np.array([[[2.0, -0.8, 0.1], [0.8, 2.0, 0.0]]])
-back = np.linalg.inv(eq.AFFINE.matrix(away))[:, :2]
-corners = np.array([[[[-1.0, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]]]])
-frame = eq.to_pixels(eq.AFFINE.grid(back, corners), (84, 84))[0, 0]
-images = [
-    stn_ref.transform(part[None], away, size=(84, 84), padding=p, fill=0.5 * (p == "constant"))[0]
-    for p in eq.PADDINGS
-]
-figure = plots.compare(images, list(eq.PADDINGS), "§3.3  six paddings", columns=3)
-for ax in figure.axes:
-    ax.plot(*frame.T, color=plots.RED, lw=1)
-print(plots.save(figure, out / "paddings.png"))
+part, away, size = demo.a_part_from_afar()
+print(plots.save(diagrams.paddings(part, away, size), out / "paddings.png"))
 
 # %% [markdown]
 # ## Shrinking
@@ -144,18 +129,7 @@ print(plots.save(figure, out / "paddings.png"))
 # hat they fade to grey, as they should.
 
 # %%
-n = np.arange(160) - 79.5
-rings = 0.5 + 0.5 * np.cos((n**2 + n[:, None] ** 2) * np.pi / 160)
-identity = eq.AFFINE.identity()[None]
-small = [
-    stn_ref.transform(rings[None, ..., None], identity, size=(40, 40), kernel=k, padding="border")[
-        0
-    ]
-    for k in (eq.BILINEAR, eq.normalised(eq.hat(2)), eq.normalised(eq.hat(4)))
-]
-titles = ["U, 160 × 160", "Eq. 5, 40 × 40", "hat(2), 40 × 40", "hat(4), 40 × 40"]
-figure = plots.compare([rings[..., None], *small], titles, "Eq. 3  shrinking by four")
-print(plots.save(figure, out / "aliasing.png"))
+print(plots.save(diagrams.shrinking(), out / "shrinking.png"))
 
 # %% [markdown]
 # ## Exercise

@@ -26,7 +26,7 @@ from stn_ref.equations.lattice import (
     to_pixels,
     to_pixels_backward,
 )
-from stn_ref.equations.transformation import Transformation
+from stn_ref.equations.transformation import Transformation, checked, has_matrix
 
 
 @np.errstate(all="ignore")
@@ -76,17 +76,9 @@ def source_pixels_backward(
     return transformation.matrix_backward(dmatrix, theta).astype(given, copy=False)
 
 
-def has_matrix(transformation: Transformation) -> bool:
-    """Whether it is a matrix on (x, y, 1), both ways; a user's record may lack the fields."""
-    both = (getattr(transformation, name, None) for name in ("matrix", "matrix_backward"))
-    return all(function is not None for function in both)
-
-
 def in_double(theta: ArrayLike, transformation: Transformation) -> Array:
     """θ (B, *identity().shape), checked, in float64 (or longdouble if it is)."""
-    if not callable(getattr(transformation, "identity", None)):
-        raise TypeError(f"transformation is {transformation!r}; expected one such as AFFINE")
-    theta = shaped("theta", theta, ("B", *np.shape(transformation.identity())))
+    theta = shaped("theta", theta, ("B", *np.shape(checked(transformation).identity())))
     return theta.astype(np.result_type(theta, np.float64), copy=False)
 
 

@@ -64,7 +64,8 @@ def transform(
     U      (B, H, W, C)             input feature map
     theta  (B, *identity().shape)   parameters of the transformation
     size   (H', W') of the output, U's if None
-    Returns V (B, H', W', C), in U's dtype and layout; equal to U at the identity and U's size.
+    Returns V (B, H', W', C), in U's dtype and layout. At the identity of a transformation with a
+    matrix, at U's size and with a kernel that interpolates, V equals U bit for bit.
     Raises TypeError or ValueError if an argument has another form.
     """
     flag("deterministic", deterministic)

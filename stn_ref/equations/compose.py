@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, shaped, theta_and_lattice
-from stn_ref.equations.transformation import Transformation
+from stn_ref.equations.transformation import Transformation, checked, has_matrix
 
 
 def compose(outer: Transformation, inner: Transformation) -> Transformation:
@@ -19,7 +19,7 @@ def compose(outer: Transformation, inner: Transformation) -> Transformation:
     θ is (B, n), flat: outer's parameters first, each in row-major order. Of two transformations
     with matrices the composition has their product.
     """
-    shapes = [np.shape(t.identity()) for t in (outer, inner)]
+    shapes = [np.shape(checked(t).identity()) for t in (outer, inner)]
     split, total = prod(shapes[0]), prod(shapes[0]) + prod(shapes[1])
 
     def parts(theta: Array) -> tuple[Array, Array]:
@@ -31,7 +31,7 @@ def compose(outer: Transformation, inner: Transformation) -> Transformation:
         return np.concatenate(flat, axis=1)
 
     def identity() -> Array:
-        return np.concatenate([t.identity().ravel() for t in (outer, inner)])
+        return np.concatenate([np.ravel(t.identity()) for t in (outer, inner)])
 
     def grid(theta: ArrayLike, G: ArrayLike) -> Array:
         theta, G = theta_and_lattice(theta, G, (total,))
@@ -60,6 +60,6 @@ def compose(outer: Transformation, inner: Transformation) -> Transformation:
         return joined(outer.matrix_backward(dfirst, first), inner.matrix_backward(dsecond, second))
 
     name = f"{outer.name} after {inner.name}"
-    if outer.matrix is None or inner.matrix is None:
-        return Transformation(name, identity, grid, grid_backward)
-    return Transformation(name, identity, grid, grid_backward, matrix, matrix_backward)
+    if has_matrix(outer) and has_matrix(inner):
+        return Transformation(name, identity, grid, grid_backward, matrix, matrix_backward)
+    return Transformation(name, identity, grid, grid_backward)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array, floating, shaped, theta_and_lattice
+from stn_ref.equations.arguments import Array, shaped, theta_and_lattice
 from stn_ref.equations.transformation import Transformation
 
 
@@ -41,6 +41,10 @@ def linear(
     """
     start = shaped("identity", identity, ("K", 2)).astype(np.float64)
 
+    @np.errstate(all="ignore")
+    def silent_basis(G: Array) -> Array:
+        return basis(G)
+
     def checked_basis(G: Array) -> Array:
         B = shaped("basis(G)", basis(G), (*G.shape[:-1], len(start)))
         return B if B.ndim == 4 else B[None]
@@ -60,11 +64,14 @@ def linear(
         dB = basis_gradient(dgrid, theta)
         if G.ndim == 3:
             dB = dB.sum(axis=0)
-        dG = basis_backward(dB, G)
+        dG = shaped("basis_backward(dB, G)", basis_backward(dB, G), G.shape)
         return dtheta.astype(theta.dtype, copy=False), dG.astype(G.dtype, copy=False)
 
     def basis_gradient(dgrid: ArrayLike, theta: ArrayLike) -> Array:
         theta = shaped("theta", theta, ("B", *start.shape))
-        return np.asarray(floating("dgrid", dgrid) @ theta.swapaxes(1, 2)[:, None])
+        dgrid = shaped("dgrid", dgrid, (len(theta), "H'", "W'", 2))
+        return np.asarray(dgrid @ theta.swapaxes(1, 2)[:, None])
 
-    return Linear(name, start.copy, grid, grid_backward, basis=basis, basis_gradient=basis_gradient)
+    return Linear(
+        name, start.copy, grid, grid_backward, basis=silent_basis, basis_gradient=basis_gradient
+    )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from stn_ref.equations.arguments import number
-from stn_ref.equations.kernels import BILINEAR, INTEGER, Kernel, no_parameters, shift
+from stn_ref.equations.kernels import BILINEAR, INTEGER, Kernel, no_parameters, per_axis, shift
 
 
 def keys(a: float = -0.75) -> Kernel:
@@ -165,6 +165,7 @@ def normalised(kernel: Kernel) -> Kernel:
 
     Φ stays as it is. Where S is 0, where no pixel is in reach, the weight is 0.
     """
+    kernel, _ = per_axis(kernel)
     reach = ceil(2 * kernel.support)
     steps = range(-reach, reach + 1)
 

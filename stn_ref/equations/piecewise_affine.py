@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike
 from stn_ref.equations.arguments import Array, shaped
 from stn_ref.equations.linear import Linear, linear
 
+TIE = 1e-12  # barycentric coordinates this close are one: their rounding may not choose a triangle
+
 
 def piecewise_affine(vertices: ArrayLike, triangles: ArrayLike) -> Linear:
     """The map that takes each vertex v_k to θ_k and is affine on every triangle.
@@ -24,6 +26,8 @@ def piecewise_affine(vertices: ArrayLike, triangles: ArrayLike) -> Linear:
     without area, which it names.
     """
     corners = shaped("vertices", vertices, ("K", 2)).astype(np.float64)
+    if not np.isfinite(corners).all():
+        raise ValueError("vertices has a coordinate that is not finite")
     mesh = _mesh(triangles, len(corners))
     to_barycentric = _to_barycentric(corners, mesh)
 
@@ -31,7 +35,10 @@ def piecewise_affine(vertices: ArrayLike, triangles: ArrayLike) -> Linear:
         """Each point's triangle and its coordinates λ there, (…,) and (…, 3)."""
         P = np.concatenate([G, np.ones_like(G[..., :1])], axis=-1)
         coordinates = np.einsum("tkl,...l->...tk", to_barycentric, P)
-        triangle = np.argmax(coordinates.min(axis=-1), axis=-1)
+        smallest = coordinates.min(axis=-1)
+        best = smallest.max(axis=-1, keepdims=True)
+        tied = smallest >= best - TIE * np.maximum(1, np.abs(best))
+        triangle = np.argmax(tied, axis=-1)
         here = np.take_along_axis(coordinates, triangle[..., None, None], axis=-2)
         return triangle, here[..., 0, :]
 
@@ -64,8 +71,10 @@ def _to_barycentric(corners: Array, mesh: Array) -> Array:
     """(M, 3, 3): λ = inverse of [x_0 x_1 x_2; y_0 y_1 y_2; 1 1 1] times (x, y, 1)."""
     corner_matrices = np.ones((len(mesh), 3, 3))
     corner_matrices[:, :2] = corners[mesh].swapaxes(1, 2)
-    for t, matrix in enumerate(corner_matrices):
-        if np.linalg.matrix_rank(matrix) < 3:
+    for t, (a, b, c) in enumerate(corners[mesh]):
+        twice_area = abs((b - a)[0] * (c - a)[1] - (b - a)[1] * (c - a)[0])
+        rounding = 8 * np.finfo(float).eps * np.max(np.abs([a, b, c]))
+        if twice_area <= rounding * np.max(np.abs([b - a, c - a])):
             raise ValueError(
                 f"triangle {t}, vertices {mesh[t].tolist()} at {corners[mesh[t]].tolist()}, "
                 "has no area"

@@ -47,21 +47,21 @@ def projective_grid_backward(
     dw = -np.sum(d * p[..., :2], axis=-1, keepdims=True) / w
     dp = np.where(w == 0, 0, np.concatenate([d, dw], axis=-1))
     P = np.broadcast_to(homogeneous(G), dp.shape)
-    dtheta = matrix_backward(np.einsum("bijk,bijl->bkl", dp, P), theta)
-    dG = dp @ matrix(theta)[:, None, :, :2]
+    dtheta = projective_matrix_backward(np.einsum("bijk,bijl->bkl", dp, P), theta)
+    dG = dp @ projective_matrix(theta)[:, None, :, :2]
     if G.ndim == 3:
         dG = dG.sum(axis=0)
     return dtheta, dG.astype(G.dtype, copy=False)
 
 
-def matrix(theta: ArrayLike) -> Array:
+def projective_matrix(theta: ArrayLike) -> Array:
     """H_θ (B, 3, 3) from θ (B, 8): h₃₃ = 1."""
     theta = shaped("theta", theta, ("B", 8))
     return np.concatenate([theta, np.ones_like(theta[:, :1])], axis=1).reshape(len(theta), 3, 3)
 
 
 @np.errstate(all="ignore")
-def matrix_backward(dmatrix: ArrayLike, theta: ArrayLike) -> Array:
+def projective_matrix_backward(dmatrix: ArrayLike, theta: ArrayLike) -> Array:
     """dθ (B, 8), the gradient of every entry but h₃₃."""
     theta = shaped("theta", theta, ("B", 8))
     dmatrix = shaped("dmatrix", dmatrix, (len(theta), 3, 3))
@@ -70,7 +70,7 @@ def matrix_backward(dmatrix: ArrayLike, theta: ArrayLike) -> Array:
 
 def _project(theta: Array, G: Array) -> Array:
     """(p, q, w) of every point, (B, H', W', 3)."""
-    return np.asarray(homogeneous(G) @ matrix(theta).swapaxes(1, 2)[:, None])
+    return np.asarray(homogeneous(G) @ projective_matrix(theta).swapaxes(1, 2)[:, None])
 
 
 PROJECTIVE = Transformation(
@@ -78,6 +78,6 @@ PROJECTIVE = Transformation(
     lambda: np.eye(3).reshape(9)[:8],
     projective_grid,
     projective_grid_backward,
-    matrix,
-    matrix_backward,
+    projective_matrix,
+    projective_matrix_backward,
 )

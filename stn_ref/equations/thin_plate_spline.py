@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array, shaped
+from stn_ref.equations.arguments import Array, number, shaped
 from stn_ref.equations.lattice import target_grid
 from stn_ref.equations.linear import Linear, linear
 
@@ -25,7 +25,9 @@ def thin_plate_spline(
     regularisation  λ ≥ 0; above 0 the points are approached, not met, and affine maps are still
                     reproduced
     θ is (B, K, 2), the source positions of the control points.
-    Raises ValueError for fewer than three points, points that coincide or lie on one line, λ < 0.
+    `spline_condition` reports how well the system is conditioned.
+    Raises ValueError for fewer than three points, for points that coincide or lie on one line, or
+    so nearly that no digit would be left, and for λ < 0.
     """
     points, L = _system(control_points, regularisation)
     K = len(points)
@@ -48,7 +50,10 @@ def thin_plate_spline(
 def spline_condition(
     control_points: ArrayLike | None = None, *, regularisation: float = 0.0
 ) -> float:
-    """The condition number of L: θ's relative error may come out this many times larger."""
+    """The condition number of L: θ's relative error may come out this many times larger.
+
+    164 for the default points; the errors are those of `thin_plate_spline`.
+    """
     return float(np.linalg.cond(_system(control_points, regularisation)[1]))
 
 
@@ -57,7 +62,7 @@ def _system(control_points: ArrayLike | None, regularisation: float) -> tuple[Ar
     if control_points is None:
         control_points = target_grid((4, 4)).reshape(-1, 2)
     points = shaped("control_points", control_points, ("K", 2)).astype(np.float64)
-    if not 0 <= regularisation < np.inf:
+    if number("regularisation", regularisation) < 0:
         raise ValueError(f"regularisation is {regularisation!r}; expected a number of at least 0")
     _require_a_plane(points)
     K = len(points)
@@ -65,6 +70,14 @@ def _system(control_points: ArrayLike | None, regularisation: float) -> tuple[Ar
     L = np.zeros((K + 3, K + 3))
     L[:K, :K] = _bend(_squared_distances(points, points)[0]) + regularisation * np.eye(K)
     L[:K, K:], L[K:, :K] = P, P.T
+    if np.linalg.cond(L) > 1 / (K * np.finfo(float).eps):
+        apart = _squared_distances(points, points)[0] + np.diag(np.full(K, np.inf))
+        k, l = sorted(divmod(int(np.argmin(apart)), K))
+        raise ValueError(
+            f"the control points nearly coincide or nearly lie on one line, so that the system "
+            f"cannot be solved; the closest are {k} and {l}, at {tuple(points[k].tolist())} and "
+            f"{tuple(points[l].tolist())}"
+        )
     return points, L
 
 
@@ -80,7 +93,8 @@ def _require_a_plane(points: Array) -> None:
                 f"control points {k} and {k + 1 + same[0]} are both at {tuple(point.tolist())}; "
                 "they must differ"
             )
-    if np.linalg.matrix_rank(points - points[0]) < 2:
+    rounding = 4 * len(points) * np.finfo(float).eps * np.max(np.abs(points))
+    if np.linalg.svd(points - points[0], compute_uv=False)[1] <= rounding:
         raise ValueError(
             f"the control points {points.tolist()} all lie on one line; three must not"
         )

@@ -20,7 +20,7 @@ class Transformation:
     matrix_backward(dmatrix, theta)  dtheta
 
     theta is (B, *identity().shape) and G is (H', W', 2) or (B, H', W', 2). A transformation with
-    a matrix is sampled by the centred formula, which returns the image unchanged at the identity.
+    both matrix functions is sampled by a formula that hits whole pixels exactly at the identity.
     """
 
     name: str
@@ -29,3 +29,17 @@ class Transformation:
     grid_backward: Callable[[Array, Array, Array], tuple[Array, Array]]
     matrix: Callable[[Array], Array] | None = None
     matrix_backward: Callable[[Array, Array], Array] | None = None
+
+
+def has_matrix(transformation: object) -> bool:
+    """Whether it is a matrix on (x, y, 1), there and back; a user's record may lack the fields."""
+    both = (getattr(transformation, name, None) for name in ("matrix", "matrix_backward"))
+    return all(function is not None for function in both)
+
+
+def checked(transformation: Transformation) -> Transformation:
+    """The transformation, or a TypeError if it lacks what each must have."""
+    for name in ("identity", "grid", "grid_backward"):
+        if not hasattr(transformation, name):
+            raise TypeError(f"transformation is {transformation!r}; expected one such as AFFINE")
+    return transformation
