@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from stn_ref.equations import target_grid, to_pixels, to_pixels_backward
+from stn_ref.equations.lattice import homogeneous
 
 
 def test_aligned_corners_are_plus_and_minus_one():
@@ -29,6 +30,11 @@ def test_the_last_axis_is_x_then_y():
 def test_an_axis_of_one_pixel_is_zero_and_an_empty_one_is_empty(align_corners):
     assert_array_equal(target_grid((1, 1), align_corners=align_corners), np.zeros((1, 1, 2)))
     assert target_grid((0, 3), align_corners=align_corners).shape == (0, 3, 2)
+
+
+def test_homogeneous_points_end_in_one():
+    G = target_grid((2, 3))
+    assert_array_equal(homogeneous(G)[1, 0], [-1, 1, 1])
 
 
 def test_pixels_of_known_points():

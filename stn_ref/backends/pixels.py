@@ -22,6 +22,7 @@ from stn_ref.equations.arguments import Array, Size, flag, shaped
 from stn_ref.equations.lattice import (
     centre,
     half_extent,
+    homogeneous,
     target_grid,
     to_pixels,
     to_pixels_backward,
@@ -103,7 +104,7 @@ def _centred(
 def _normalised(size: Size, align_corners: bool, dtype: np.dtype[np.generic]) -> Array:
     """(j − c′_x)/c̃′_x, (i − c′_y)/c̃′_y and 1: what a row of H multiplies, (H', W', 3)."""
     G = target_grid(size, align_corners=align_corners)
-    return np.concatenate([G, np.ones((*size, 1))], axis=-1).astype(dtype)
+    return homogeneous(G).astype(dtype)
 
 
 def _times(d: Array, p: Array) -> Array:

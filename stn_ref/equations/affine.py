@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, shaped, theta_and_lattice
+from stn_ref.equations.lattice import homogeneous, over_batch
 from stn_ref.equations.transformation import Transformation
 
 
@@ -42,16 +43,8 @@ def affine_grid_backward(dgrid: ArrayLike, theta: ArrayLike, G: ArrayLike) -> tu
     P = np.broadcast_to(homogeneous(G), (*dgrid.shape[:-1], 3))
     dtheta = np.einsum("bijk,bijl->bkl", dgrid, P)
     dG = dgrid @ theta[:, None, :, :2]
-    if G.ndim == 3:
-        dG = dG.sum(axis=0)
+    dG = over_batch(dG, G)
     return dtheta.astype(theta.dtype, copy=False), dG.astype(G.dtype, copy=False)
-
-
-def homogeneous(G: Array) -> Array:
-    """(x, y, 1) of every point, with a batch axis: (1 or B, H', W', 3)."""
-    ones = np.ones((*G.shape[:-1], 1), G.dtype)
-    P = np.concatenate([G, ones], axis=-1)
-    return P if P.ndim == 4 else P[None]
 
 
 def attention_matrix(theta: Array) -> Array:

@@ -48,6 +48,16 @@ def _normalised_axis(size: int, align_corners: bool) -> Array:
     return (np.arange(size) - centre(size)) / (extent or 1.0)
 
 
+def homogeneous(G: Array) -> Array:
+    """(x, y, 1) of every point, (…, 3) from (…, 2)."""
+    return np.concatenate([G, np.ones_like(G[..., :1])], axis=-1)
+
+
+def over_batch(d: Array, G: Array) -> Array:
+    """The gradient of a lattice that serves the whole batch is the sum over it."""
+    return d.sum(axis=0) if G.ndim == 3 else d
+
+
 @np.errstate(all="ignore")
 def to_pixels(grid: ArrayLike, size: Size, *, align_corners: bool = True) -> Array:
     """Place normalised source points on the pixels of the input.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, shaped, theta_and_lattice
+from stn_ref.equations.lattice import over_batch
 from stn_ref.equations.transformation import Transformation
 
 
@@ -46,8 +47,7 @@ def linear(
         return basis(G)
 
     def checked_basis(G: Array) -> Array:
-        B = shaped("basis(G)", basis(G), (*G.shape[:-1], len(start)))
-        return B if B.ndim == 4 else B[None]
+        return shaped("basis(G)", basis(G), (*G.shape[:-1], len(start)))
 
     @np.errstate(all="ignore")
     def grid(theta: ArrayLike, G: ArrayLike) -> Array:
@@ -62,8 +62,7 @@ def linear(
         B = np.broadcast_to(checked_basis(G), (*dgrid.shape[:-1], len(start)))
         dtheta = np.einsum("bijk,bijl->bkl", B, dgrid)
         dB = basis_gradient(dgrid, theta)
-        if G.ndim == 3:
-            dB = dB.sum(axis=0)
+        dB = over_batch(dB, G)
         dG = shaped("basis_backward(dB, G)", basis_backward(dB, G), G.shape)
         return dtheta.astype(theta.dtype, copy=False), dG.astype(G.dtype, copy=False)
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, shaped
+from stn_ref.equations.lattice import homogeneous
 from stn_ref.equations.linear import Linear, linear
 
 TIE = 1e-12  # barycentric coordinates this close are one: their rounding may not choose a triangle
@@ -33,8 +34,7 @@ def piecewise_affine(vertices: ArrayLike, triangles: ArrayLike) -> Linear:
 
     def located(G: Array) -> tuple[Array, Array]:
         """Each point's triangle and its coordinates λ there, (…,) and (…, 3)."""
-        P = np.concatenate([G, np.ones_like(G[..., :1])], axis=-1)
-        coordinates = np.einsum("tkl,...l->...tk", to_barycentric, P)
+        coordinates = np.einsum("tkl,...l->...tk", to_barycentric, homogeneous(G))
         smallest = coordinates.min(axis=-1)
         best = smallest.max(axis=-1, keepdims=True)
         tied = smallest >= best - TIE * np.maximum(1, np.abs(best))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.affine import homogeneous
 from stn_ref.equations.arguments import Array, shaped, theta_and_lattice
+from stn_ref.equations.lattice import homogeneous, over_batch
 from stn_ref.equations.transformation import Transformation
 
 
@@ -49,8 +49,7 @@ def projective_grid_backward(
     P = np.broadcast_to(homogeneous(G), dp.shape)
     dtheta = projective_matrix_backward(np.einsum("bijk,bijl->bkl", dp, P), theta)
     dG = dp @ projective_matrix(theta)[:, None, :, :2]
-    if G.ndim == 3:
-        dG = dG.sum(axis=0)
+    dG = over_batch(dG, G)
     return dtheta, dG.astype(G.dtype, copy=False)
 
 

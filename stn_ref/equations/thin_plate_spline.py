@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, number, shaped
-from stn_ref.equations.lattice import target_grid
+from stn_ref.equations.lattice import homogeneous, target_grid
 from stn_ref.equations.linear import Linear, linear
 
 
@@ -17,8 +17,8 @@ def thin_plate_spline(
 
         T_θ(p) = Σ_k w_k U(|p − c_k|) + a_0 + a_x x + a_y y,   U(r) = r² log r    §3.2
 
-    With L = [K + λI, P; P^T, 0], K_kl = U(|c_k − c_l|) and P = (1, x, y), the coefficients are
-    L⁻¹ (θ; 0). So T_θ(p) = B(p) θ with B(p) = (U(|p − c_1|), …, 1, x, y) L⁻¹[:, :K], solved here
+    With L = [K + λI, P; P^T, 0], K_kl = U(|c_k − c_l|) and P = (x, y, 1), the coefficients are
+    L⁻¹ (θ; 0). So T_θ(p) = B(p) θ with B(p) = (U(|p − c_1|), …, x, y, 1) L⁻¹[:, :K], solved here
     once, in float64. The paper gives neither the form of θ nor λ; positions and λ are ours.
 
     control_points  (K, 2)  c_k, normalised; the 4 × 4 lattice on [−1, 1]² if None
@@ -35,14 +35,13 @@ def thin_plate_spline(
 
     def basis(G: Array) -> Array:
         bends = _bend(_squared_distances(G, points)[0])
-        affine = np.concatenate([np.ones_like(G[..., :1]), G], axis=-1)
-        return np.asarray(np.concatenate([bends, affine], axis=-1) @ coefficients)
+        return np.asarray(np.concatenate([bends, homogeneous(G)], axis=-1) @ coefficients)
 
     def basis_backward(dB: Array, G: Array) -> Array:
         d = dB @ coefficients.T
         squared, offset = _squared_distances(G, points)
         slope = d[..., :K] * _bend_slope(squared)
-        return np.asarray(np.sum(slope[..., None] * offset, axis=-2) + d[..., K + 1 :])
+        return np.asarray(np.sum(slope[..., None] * offset, axis=-2) + d[..., K : K + 2])
 
     return linear(basis, basis_backward, points, name="thin plate spline")
 
@@ -66,7 +65,7 @@ def _system(control_points: ArrayLike | None, regularisation: float) -> tuple[Ar
         raise ValueError(f"regularisation is {regularisation!r}; expected a number of at least 0")
     _require_a_plane(points)
     K = len(points)
-    P = np.concatenate([np.ones((K, 1)), points], axis=1)
+    P = homogeneous(points)
     L = np.zeros((K + 3, K + 3))
     L[:K, :K] = _bend(_squared_distances(points, points)[0]) + regularisation * np.eye(K)
     L[:K, K:], L[K:, :K] = P, P.T
