@@ -113,7 +113,8 @@ def check_gradients(
     if not number("tolerance", tolerance) > 0:
         raise ValueError(f"tolerance is {tolerance!r}; expected a number above 0")
     xs = [_precise(k, x) for k, x in enumerate(inputs)]
-    dout = rng.standard_normal(floating("f's result", f(*xs)).shape)
+    rest = floating("f's result", f(*xs))
+    dout = rng.standard_normal(rest.shape)
     claims = f_backward(dout.copy(), *(x.copy() for x in xs))
     claims = claims if isinstance(claims, tuple | list) else (claims,)
     if len(claims) < len(xs):
@@ -128,7 +129,7 @@ def check_gradients(
                 f"the gradient of input {k} has shape {np.shape(claim)}; expected {x.shape}"
             )
         claim = floating(f"the gradient of input {k}", claim)
-        line = _Line(f, knots, xs, k, dout, claim, tolerance)
+        line = _Line(f, knots, xs, k, rest, dout, claim, tolerance)
         direction = rng.uniform(-1, 1, x.shape)
         if line.room(direction) >= LEAST_ROOM:
             rows.append(line.smooth(direction))
@@ -147,6 +148,7 @@ class _Line:
     knots: Callable[..., float] | None
     xs: list[Array]
     k: int
+    rest: Array  # f(*xs)
     dout: Array
     claim: Array
     tolerance: float
@@ -177,6 +179,10 @@ class _Line:
             yield h
             h /= 10
 
+    def rounding(self) -> float:
+        """Σ|dout f| in units of f's precision: what one rounding of f may do to the contraction."""
+        return float(np.finfo(self.rest.dtype).eps * np.sum(np.abs(self.dout * self.rest)))
+
     def magnitude(self) -> float:
         """The input's largest element, in absolute value; 1 if all are 0."""
         return float(np.max(np.abs(self.xs[self.k]), initial=0.0)) or 1.0
@@ -185,14 +191,12 @@ class _Line:
         self, stencil: dict[int, float], direction: Array, room: float
     ) -> tuple[float, float, float]:
         """Σ dout ∂f/∂x d by the best step; the sum of its absolute terms; f's rounding in it."""
-        middle = self.at(0 * direction)
-        rounding = NOISE * np.finfo(middle.dtype).eps * np.abs(self.dout * middle)
+        rounding = NOISE * self.rounding()
         tried = []
         for h in self.steps(room):
-            changes = [c * (self.at(k * h * direction) - middle) for k, c in stencil.items()]
+            changes = [c * (self.at(k * h * direction) - self.rest) for k, c in stencil.items()]
             terms = self.dout * np.sum(changes, axis=0) / h
-            noise = np.sum(rounding) / h
-            tried.append((float(np.sum(terms)), float(np.sum(np.abs(terms))), float(noise)))
+            tried.append((float(np.sum(terms)), float(np.sum(np.abs(terms))), rounding / h))
         doubts = [abs(a[0] - b[0]) + a[2] for a, b in pairwise(tried)]
         return tried[int(np.argmin(np.nan_to_num(doubts, nan=np.inf)))]
 
@@ -206,9 +210,7 @@ class _Line:
         """
         if not np.isfinite([claimed, *measured]).all():
             return np.nan, "not finite"
-        at_rest = np.abs(self.dout * self.at(np.zeros_like(self.xs[self.k])))
-        precision = float(np.finfo(at_rest.dtype).eps)
-        dust = DUST * precision * float(np.sum(at_rest)) / self.magnitude()
+        dust = DUST * self.rounding() / self.magnitude()
         scale = max(size, terms)
         blur = noise if size <= dust else min(noise, self.tolerance * scale)
         outside = np.max([min(measured) - claimed, claimed - max(measured), 0.0])

@@ -49,11 +49,11 @@ def shaped(name: str, value: ArrayLike, expected: Sequence[int | str]) -> Array:
     return array
 
 
-def feature_map(U: ArrayLike, name: str = "U") -> Array:
+def feature_map(U: ArrayLike) -> Array:
     """U (B, H, W, C) with at least one pixel; B and C may be 0."""
-    array = shaped(name, U, ("B", "H", "W", "C"))
+    array = shaped("U", U, ("B", "H", "W", "C"))
     if 0 in array.shape[1:3]:
-        raise ValueError(f"{name} has shape {array.shape}; H and W must be at least 1")
+        raise ValueError(f"U has shape {array.shape}; H and W must be at least 1")
     return array
 
 
@@ -81,16 +81,16 @@ def theta_and_lattice(
     return theta, G
 
 
-def size2(size: object, *, least: int = 0, name: str = "size") -> Size:
+def size2(size: object, *, least: int = 0) -> Size:
     """Two whole numbers, (height, width)."""
     if (
         not isinstance(size, Sequence | np.ndarray)
         or np.shape(size) != (2,)
         or not all(isinstance(s, int | np.integer) and not isinstance(s, bool) for s in size)
     ):
-        raise TypeError(f"{name} is {size!r}; expected two integers, (height, width)")
+        raise TypeError(f"size is {size!r}; expected two integers, (height, width)")
     if min(size) < least:
-        raise ValueError(f"{name} is {tuple(size)}; each must be at least {least}")
+        raise ValueError(f"size is {tuple(size)}; each must be at least {least}")
     return int(size[0]), int(size[1])
 
 

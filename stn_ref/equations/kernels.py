@@ -129,6 +129,7 @@ def derivative(kernel: Kernel, t: Array, tie: str) -> Array:
     """k′(t), of t's shape, from the side that tie names as x grows or shrinks.    Eq. 7"""
     if tie == "paper":
         return eq7_as_printed(t)
-    right, left = kernel.dk(t, kernel.Phi), -kernel.dk(-t, kernel.Phi)
-    one_sided = {"right": right, "left": left, "central": (right + left) / 2}
-    return np.asarray(one_sided[tie])
+    if tie == "right":
+        return np.asarray(kernel.dk(t, kernel.Phi))
+    left = -kernel.dk(-t, kernel.Phi)
+    return np.asarray(left if tie == "left" else (kernel.dk(t, kernel.Phi) + left) / 2)

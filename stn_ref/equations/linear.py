@@ -43,9 +43,6 @@ def linear(
     start = shaped("identity", identity, ("K", 2)).astype(np.float64)
 
     @np.errstate(all="ignore")
-    def silent_basis(G: Array) -> Array:
-        return basis(G)
-
     def checked_basis(G: Array) -> Array:
         return shaped("basis(G)", basis(G), (*G.shape[:-1], len(start)))
 
@@ -72,5 +69,5 @@ def linear(
         return np.asarray(dgrid @ theta.swapaxes(1, 2)[:, None])
 
     return Linear(
-        name, start.copy, grid, grid_backward, basis=silent_basis, basis_gradient=basis_gradient
+        name, start.copy, grid, grid_backward, basis=checked_basis, basis_gradient=basis_gradient
     )
