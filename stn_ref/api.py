@@ -30,8 +30,8 @@ def sample(
     kernel   one Kernel, or two for (x, y)
     padding  what lies outside: "zeros", "constant" (fill), "border", "reflection" (about the edge
              pixel), "symmetric" (about its edge) or "wrap"
-    backend  "auto" or a name of `stn_ref.backends.BACKENDS`
-    deterministic  whether every run gives the same bits; all backends so far always do
+    backend  a name of `stn_ref.backends.BACKENDS`, or "auto", which is "cpu"
+    deterministic  whether every run gives the same bits; on the CPU it always does
     Returns V (B, H', W', C), in U's dtype and memory layout.
     Raises TypeError or ValueError if an argument has another form.
     """
@@ -148,4 +148,4 @@ def transform_backward(
 
 
 def _backend(name: str) -> Backend:
-    return backends.get("reference" if name == "auto" else name)
+    return backends.get("cpu" if name == "auto" else name)

@@ -8,7 +8,7 @@ from typing import cast
 from stn_ref.backends.contract import Backend
 from stn_ref.equations.arguments import choice
 
-BACKENDS = ("reference",)
+BACKENDS = ("reference", "cpu")
 
 
 def get(name: str) -> Backend:

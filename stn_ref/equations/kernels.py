@@ -26,6 +26,7 @@ class Kernel:
     dk       dk(t, Phi), the right derivative in t; the left one is then −dk(−t, Phi)
     dk_dphi  dk_dphi(t, Phi), a tuple of len(Phi): the derivative for each parameter
     support  the half-width, in pixels
+    normalises  the kernel whose weights at a point this one divides by their sum, if it does
     """
 
     name: str
@@ -34,6 +35,7 @@ class Kernel:
     dk: Function
     dk_dphi: Callable[[Any, tuple[float, ...]], tuple[Any, ...]]
     support: float
+    normalises: Kernel | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.support < np.inf:

@@ -190,7 +190,7 @@ def normalised(kernel: Kernel) -> Kernel:
         return tuple(over(d - k(t, phi) * dS_i, S) for d, dS_i in zip(own, dS, strict=True))
 
     name = f"normalised {kernel.name}"
-    return Kernel(name, kernel.Phi, k, dk, dk_dphi, kernel.support)
+    return Kernel(name, kernel.Phi, k, dk, dk_dphi, kernel.support, normalises=kernel)
 
 
 def _count(name: str, value: int, least: int, most: int) -> int:

@@ -1,0 +1,300 @@
+"""The CPU backend: Eqs. 3 to 7 as compiled loops, on as many threads as Numba is told to use.
+
+The work is cut into chunks of output pixels (`kernels`): their source points (`points`), what each
+weighs along an axis (`slots`, with the kernels of `rows`), then the sums over taps (`taps`), and
+`exact` for the few points that need care. Every result has the same bits at any number of threads.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import types
+from numpy.typing import ArrayLike
+
+from stn_ref.backends.cpu import kernels
+from stn_ref.backends.cpu.chunks import DOUBLE, MATRIX, SINGLE
+from stn_ref.backends.cpu.compiling import compiled
+from stn_ref.backends.cpu.rows import CHUNK, row
+from stn_ref.backends.cpu.threads import Turn, workers
+from stn_ref.backends.pixels import in_double, source_pixels, source_pixels_backward
+from stn_ref.backends.scalars import RULES, TIES
+from stn_ref.equations import AFFINE, BILINEAR, Transformation
+from stn_ref.equations.arguments import (
+    Array,
+    Size,
+    feature_map,
+    fill_value,
+    flag,
+    like,
+    points,
+    shaped,
+    size2,
+)
+from stn_ref.equations.kernels import checked_tie, per_axis
+from stn_ref.equations.lattice import half_extent
+from stn_ref.equations.padding import padding_rule
+from stn_ref.equations.sampler import Kernels
+from stn_ref.equations.transformation import has_matrix
+
+
+def is_available() -> bool:
+    """True: Numba runs wherever it installs."""
+    return True
+
+
+def sample(
+    U: ArrayLike,
+    xy: ArrayLike,
+    *,
+    kernel: Kernels = BILINEAR,
+    padding: str = "zeros",
+    fill: float = 0.0,
+    deterministic: bool = True,
+) -> Array:
+    """Eq. 3; see `stn_ref.sample`. It is always deterministic."""
+    flag("deterministic", deterministic)
+    U = _double_at_most("U", feature_map(U))
+    xy = _double_at_most("xy", points("xy", xy, len(U)))
+    V = _alike(U, (*xy.shape[:3], U.shape[3]))
+    _forward(U, V, _given(xy), kernel, padding, fill)
+    return V
+
+
+def sample_backward(
+    dV: ArrayLike,
+    U: ArrayLike,
+    xy: ArrayLike,
+    *,
+    kernel: Kernels = BILINEAR,
+    padding: str = "zeros",
+    fill: float = 0.0,
+    tie: str = "right",
+    deterministic: bool = True,
+) -> tuple[Array, Array, tuple[Array, Array]]:
+    """Eqs. 6 and 7; see `stn_ref.sample_backward`. It is always deterministic."""
+    flag("deterministic", deterministic)
+    U = _double_at_most("U", feature_map(U))
+    xy = _double_at_most("xy", points("xy", xy, len(U)))
+    dV = like("dV", shaped("dV", dV, (*xy.shape[:3], U.shape[3])), "U", U)
+    dxy = np.empty(xy.shape, xy.dtype)
+    dU, _, dPhi = _backward(dV, U, _given(xy), dxy, kernel, padding, fill, tie)
+    return dU, dxy, dPhi
+
+
+def transform(
+    U: ArrayLike,
+    theta: ArrayLike,
+    *,
+    transformation: Transformation = AFFINE,
+    size: Size | None = None,
+    kernel: Kernels = BILINEAR,
+    padding: str = "zeros",
+    fill: float = 0.0,
+    align_corners: bool = True,
+    deterministic: bool = True,
+) -> Array:
+    """θ straight to V; see `stn_ref.transform`. There is no grid in memory if T_θ is a matrix."""
+    flag("deterministic", deterministic)
+    U, theta = _checked(U, theta, transformation)
+    source = U.shape[1:3]
+    size = source if size is None else size2(size)
+    flag("align_corners", align_corners)
+    V = _alike(U, (len(U), *size, U.shape[3]))
+    if has_matrix(transformation):
+        where = _by_matrix(theta, transformation, size, source, align_corners)
+    else:
+        where = _given(source_pixels(theta, transformation, size, source, align_corners))
+    _forward(U, V, where, kernel, padding, fill)
+    return V
+
+
+def transform_backward(
+    dV: ArrayLike,
+    U: ArrayLike,
+    theta: ArrayLike,
+    *,
+    transformation: Transformation = AFFINE,
+    kernel: Kernels = BILINEAR,
+    padding: str = "zeros",
+    fill: float = 0.0,
+    tie: str = "right",
+    align_corners: bool = True,
+    deterministic: bool = True,
+) -> tuple[Array, Array]:
+    """The way back; see `stn_ref.transform_backward`. Nor is the grid's gradient in memory."""
+    flag("deterministic", deterministic)
+    U, theta = _checked(U, theta, transformation)
+    dV = like("dV", shaped("dV", dV, (len(U), "H'", "W'", U.shape[3])), "U", U)
+    flag("align_corners", align_corners)
+    source, size = U.shape[1:3], dV.shape[1:3]
+    if not has_matrix(transformation):
+        xy = source_pixels(theta, transformation, size, source, align_corners)
+        dxy = np.empty(xy.shape)
+        dU, _, _ = _backward(dV, U, _given(xy), dxy, kernel, padding, fill, tie)
+        return dU, source_pixels_backward(dxy, theta, transformation, source, align_corners)
+    where = _by_matrix(theta, transformation, size, source, align_corners)
+    dU, dA, _ = _backward(dV, U, where, NO_POINTS64, kernel, padding, fill, tie)
+    with np.errstate(all="ignore"):
+        e_x, e_y, o_x, o_y = where[2]
+        inverse = [1 / o_x if o_x else 0.0, 1 / o_y if o_y else 0.0, 1.0]
+        dmatrix = dA.sum(axis=1) * np.outer([e_x, e_y, 1.0], inverse)
+        assert transformation.matrix_backward is not None
+        dtheta = transformation.matrix_backward(dmatrix, in_double(theta, transformation))
+        return dU, dtheta.astype(theta.dtype, copy=False)
+
+
+NO_POINTS32, NO_POINTS64 = np.empty((0, 0, 0, 2), np.float32), np.empty((0, 0, 0, 2))
+NO_MATRIX, NO_EXTENTS = np.empty((0, 3, 3)), np.empty(0)
+Where = tuple[int, Array, Array, Array, Array]  # see `kernels.find_points`
+
+
+def _given(xy: Array) -> Where:
+    """Points from the caller's array, as the kernels take them."""
+    xy = _strided(xy)
+    if xy.dtype == np.float32:
+        return SINGLE, NO_MATRIX, NO_EXTENTS, xy, NO_POINTS64
+    return DOUBLE, NO_MATRIX, NO_EXTENTS, NO_POINTS32, xy
+
+
+def _by_matrix(
+    theta: Array, transformation: Transformation, size: Size, source: Size, align_corners: bool
+) -> Where:
+    """Points from a matrix, as the kernels take them."""
+    assert transformation.matrix is not None
+    with np.errstate(all="ignore"):
+        H = transformation.matrix(in_double(theta, transformation))
+    H = np.ascontiguousarray(H, np.float64)
+    sides = (source[1], source[0], size[1], size[0])
+    extents = np.array([half_extent(s, align_corners) for s in sides])
+    return MATRIX, H, extents, NO_POINTS32, NO_POINTS64
+
+
+def _forward(
+    U: Array,
+    V: Array,
+    where: Where,
+    kernel: Kernels,
+    padding: str,
+    fill: float,
+) -> None:
+    """Run the forward loop into V."""
+    kernel_x, kernel_y = per_axis(kernel)
+    padding_rule(padding)
+    fill = fill_value(fill, padding)
+    U, taps = _strided(U), (kernel_x.support + 1) * (kernel_y.support + 1)
+    hat = kernel_x is BILINEAR and kernel_y is BILINEAR
+    units = -(-V.shape[1] * V.shape[2] // CHUNK) * len(V) if V.size else 0
+    arguments = (
+        *(U, where, RULES[padding]),
+        *(row(kernel_x, left=False), row(kernel_y, left=False), hat, fill, V),
+    )
+    _run("forward", U.dtype, units, V.size * taps, (), arguments)
+
+
+def _backward(
+    dV: Array,
+    U: Array,
+    where: Where,
+    dxy: Array,
+    kernel: Kernels,
+    padding: str,
+    fill: float,
+    tie: str,
+) -> tuple[Array, Array, tuple[Array, Array]]:
+    """Run the backward loop into dU and dxy; dU, ∂L/∂A of each chunk, and dΦ."""
+    kernel_x, kernel_y = per_axis(kernel)
+    padding_rule(padding)
+    fill = fill_value(fill, padding)
+    left = checked_tie(tie, (kernel_x, kernel_y)) in ("left", "central")
+    dU = _alike(U, U.shape)
+    dU.fill(0)
+    U, dV, taps = _strided(U), _strided(dV), (kernel_x.support + 1) * (kernel_y.support + 1)
+    hat = kernel_x is BILINEAR and kernel_y is BILINEAR
+    chunks, phi_x, phi_y = (
+        -(-dV.shape[1] * dV.shape[2] // CHUNK),
+        len(kernel_x.Phi),
+        len(kernel_y.Phi),
+    )
+    dA = np.zeros((len(U), chunks, 3, 3))
+    dPhi = np.zeros((len(U), chunks, phi_x + phi_y))
+    work = dV.size * taps
+    stripes = -(-workers(work) // max(len(U), 1))
+    arguments = (
+        *(dV, U, where, RULES[padding]),
+        *(row(kernel_x, left=left), row(kernel_y, left=left), hat, TIES[tie], fill, dU),
+        *((dxy, NO_POINTS64) if where[0] == SINGLE else (NO_POINTS32, dxy)),
+        *(dA, dPhi),
+    )
+    units = len(U) * stripes if dV.size else 0
+    _run("backward", U.dtype, units, work, (stripes,), arguments)
+    total = dPhi.sum(axis=(0, 1))
+    return dU, dA, (total[:phi_x], total[phi_x:])
+
+
+def _run(
+    name: str, dtype: np.dtype[Any], units: int, work: float, first: Any, arguments: Any
+) -> None:
+    """Do all units, here or on several threads."""
+    threads = min(workers(work), units)
+    if threads > 1:
+        with Turn() as granted:
+            if granted:
+                _kernel(f"{name}_on_threads", dtype)(threads, units, *first, *arguments)
+                return
+    if units:
+        _kernel(name, dtype)(0, units, *first, *arguments)
+
+
+@cache
+def _kernel(name: str, dtype: np.dtype[Any]) -> Any:
+    """A loop of `kernels`, compiled for feature maps of this dtype."""
+    i, d = types.int64, types.float64
+    value = types.float32 if dtype == np.float32 else types.float64
+    read, write = types.Array(value, 4, "A", readonly=True), types.Array(value, 4, "A")
+    xy = [types.Array(t, 4, "A", readonly=True) for t in (types.float32, d)]
+    row_type = types.Tuple((i, types.Array(d, 1, "C"), i, i, d))
+    where = types.Tuple((i, types.Array(d, 3, "C", readonly=True), types.Array(d, 1, "C"), *xy))
+    rows = [row_type, row_type, types.boolean]
+    if name.startswith("forward"):
+        signature = [i, i, read, where, i, *rows, d, write]
+    else:
+        dxy = [types.Array(t, 4, "C") for t in (types.float32, d)]
+        sums = [types.Array(d, 4, "C"), types.Array(d, 3, "C")]
+        signature = [i, i, i, read, read, where, i, *rows, i, d, write, *dxy, *sums]
+    function = getattr(kernels, name).py_func
+    return compiled(function, tuple(signature), parallel=name.endswith("threads"))
+
+
+def _alike(U: Array, shape: tuple[int, ...]) -> Array:
+    """An empty array whose axes lie in memory in the order of U's; broadcast ones are outermost."""
+    if U.flags.c_contiguous:
+        return np.empty(shape, U.dtype)
+    order = sorted(range(4), key=lambda axis: -abs(U.strides[axis]) or -np.inf)
+    return np.empty([shape[axis] for axis in order], U.dtype).transpose(np.argsort(order))
+
+
+def _strided(array: Array) -> Array:
+    """The array, copied only if its elements do not lie at whole multiples of their size."""
+    size = array.itemsize
+    if not array.flags.aligned or any(s % size for s in array.strides):
+        return array.copy()
+    return array
+
+
+def _double_at_most(name: str, array: Array) -> Array:
+    if array.dtype == np.longdouble:
+        raise TypeError(
+            f"{name} has dtype {array.dtype}; the cpu backend takes float32 and float64: "
+            'cast it, or use backend="reference"'
+        )
+    return array
+
+
+def _checked(U: ArrayLike, theta: ArrayLike, transformation: Transformation) -> tuple[Array, Array]:
+    U, theta = _double_at_most("U", feature_map(U)), _double_at_most("theta", np.asarray(theta))
+    if len(in_double(theta, transformation)) != len(U):
+        raise ValueError(f"theta has batch {len(theta)} and U has {len(U)}; they must be equal")
+    return U, theta

@@ -1,0 +1,117 @@
+"""Memory as it lies: any layout through flat, unsigned indices.
+
+A negative index means "from the end" to Numba, a test and a move for every load; an unsigned one
+costs nothing. So an array of any strides is looked at as one flat stretch that begins at its lowest
+address, and `origin` is where its first element lies in it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+
+@njit
+def origin(array: Any) -> int:
+    """The place of array[0, …, 0] in flat(array)."""
+    low = 0
+    for axis in range(array.ndim):
+        low += min(0, (array.shape[axis] - 1) * array.strides[axis])
+    return -low // array.itemsize
+
+
+@njit
+def flat(array: Any) -> Any:
+    """All memory from an array's lowest to its highest element, contiguous, of its dtype."""
+    length = 1
+    for axis in range(array.ndim):
+        if array.shape[axis] == 0:
+            return _stretch(array, 0, 0)
+        length += (array.shape[axis] - 1) * abs(array.strides[axis]) // array.itemsize
+    return _stretch(array, -origin(array), length)
+
+
+@intrinsic
+def _stretch(context, array, start, length):
+    """`length` elements that begin `start` elements after array's first, as a contiguous array."""
+    kind = types.Array(array.dtype, 1, "C")
+
+    def generate(context, builder, signature, values):
+        given = context.make_array(array)(context, builder, values[0])
+        size = context.get_constant(types.intp, context.get_abi_sizeof(given.data.type.pointee))
+        view = context.make_array(kind)(context, builder)
+        context.populate_array(
+            view,
+            data=builder.gep(given.data, [values[1]]),
+            shape=cgutils.pack_array(builder, [values[2]]),
+            strides=cgutils.pack_array(builder, [size]),
+            itemsize=size,
+            meminfo=None,
+        )
+        return view._getvalue()
+
+    return kind(array, types.intp, types.intp), generate
+
+
+@intrinsic
+def lend(context, value):
+    """The same array, or tuple of arrays and numbers, without a count of who holds it.
+
+    Counting is an atomic operation for every slice taken. The owner has to outlive the loan: an
+    argument of the outermost function, or something passed to `keep` when all is done.
+    """
+
+    def generate(context, builder, signature, values):
+        return _uncounted(context, builder, value, values[0])
+
+    return value(value), generate
+
+
+def _uncounted(context, builder, kind, value):
+    if isinstance(kind, types.BaseTuple):
+        parts = [
+            _uncounted(context, builder, part, builder.extract_value(value, i))
+            for i, part in enumerate(kind)
+        ]
+        return context.make_tuple(builder, kind, parts)
+    if not isinstance(kind, types.Array):
+        return value
+    array = context.make_array(kind)(context, builder, value)
+    array.meminfo = cgutils.get_null_value(array.meminfo.type)
+    return array._getvalue()
+
+
+@njit
+def keep(owner):
+    """Nothing; but what is passed here has lived until now."""
+
+
+def _copier(lanes: int) -> Any:
+    """`copy` of so many neighbours at once, from any place to any place."""
+
+    @intrinsic
+    def copy(context, target, i, source, j):
+        """target[i : i + lanes] = source[j : j + lanes]."""
+
+        def place(context, builder, kind, array, index):
+            data = context.make_array(kind)(context, builder, array).data
+            vector = ir.VectorType(data.type.pointee, lanes).as_pointer()
+            size = context.get_abi_sizeof(data.type.pointee)
+            return builder.bitcast(builder.gep(data, [index]), vector), size
+
+        def generate(context, builder, signature, values):
+            to, size = place(context, builder, target, values[0], values[1])
+            what, _ = place(context, builder, source, values[2], values[3])
+            builder.store(builder.load(what, align=size), to, align=size)
+            return context.get_dummy_value()
+
+        return types.void(target, i, source, j), generate
+
+    return copy
+
+
+copy2, copy4 = _copier(2), _copier(4)

@@ -1,0 +1,97 @@
+"""One number at a time: the scalar functions that the compiled backends share.
+
+They say again, in Numba's words, what `equations.taps` and `equations.padding` say in NumPy's; the
+two share no code, so that either can be held against the other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+RIGHT, LEFT, CENTRAL, PAPER = range(4)
+TIES = {"right": RIGHT, "left": LEFT, "central": CENTRAL, "paper": PAPER}
+
+NOTHING, CLIP, MIRROR_CENTRE, MIRROR_EDGE, REPEAT = range(5)
+RULES = {
+    "zeros": NOTHING,
+    "constant": NOTHING,
+    "border": CLIP,
+    "reflection": MIRROR_CENTRE,
+    "symmetric": MIRROR_EDGE,
+    "wrap": REPEAT,
+}
+
+OUTSIDE = -1
+BELOW_ONE = np.nextafter(1.0, 0.0)
+EPS = 2.0**-52
+
+
+@njit
+def cell(x: Any) -> Any:
+    """⌊x⌋ and f = x − ⌊x⌋ in [0, 1), for finite x; f is 0 for the others."""
+    below = np.floor(x)
+    return below, min(x - below, BELOW_ONE) if np.isfinite(x) else 0.0
+
+
+@njit
+def shift(f: float, o: float, support: float) -> float:
+    """t = f − o, but never rounded onto a knot that it is not on.
+
+    The knots are the multiples of ½ and ±support. Knuth's two-sum gives the rounding error; where
+    it is not 0 on a knot, t steps off on its own side.
+    """
+    t = f - o
+    back = t + o
+    error = (f - back) - (o - (back - t))
+    knot = (np.floor(2 * t) == 2 * t) | (abs(t) == support)
+    return t + knot * (1.0 * (error > 0) - 1.0 * (error < 0)) * EPS * abs(t)
+
+
+@njit
+def period(size: int, rule: int) -> int:
+    """How many taps it takes the plane to repeat; 0 where it never does."""
+    if rule == MIRROR_CENTRE:
+        return max(2 * size - 2, 1)
+    if rule == MIRROR_EDGE:
+        return 2 * size
+    return size if rule == REPEAT else 0
+
+
+@njit
+def whole(below: float, size: int, reach: int, rule: int) -> int:
+    """The cell as an integer, however large: reduced by the period or clipped while a float."""
+    repeats = period(size, rule)
+    if repeats == 0:
+        return int(min(max(below, -1.0 - reach), float(size + reach)))
+    return int(np.fmod(below, float(repeats))) if np.isfinite(below) else 0
+
+
+@njit
+def pixel(m: int, size: int, rule: int) -> int:
+    """The pixel that stands for tap m, OUTSIDE if there is none."""
+    if rule == NOTHING:
+        return m if 0 <= m < size else OUTSIDE
+    if rule == CLIP:
+        return min(max(m, 0), size - 1)
+    repeats = period(size, rule)
+    r = m % repeats
+    return mirrored(r, size, repeats, rule)
+
+
+@njit
+def mirrored(r: Any, size: int, repeats: int, rule: int) -> Any:
+    """Place r of a period, 0 ≤ r < period, on the plane."""
+    if rule == MIRROR_CENTRE:
+        return min(r, 2 * size - 2 - r) if size > 1 else 0 * r
+    if rule == MIRROR_EDGE:
+        return min(r, repeats - 1 - r)
+    return r
+
+
+@njit
+def lost(x: float, rule: int) -> bool:
+    """Whether x is no place at all: NaN, and ±∞ where the plane repeats."""
+    return np.isnan(x) if rule <= CLIP else not np.isfinite(x)

@@ -1,0 +1,284 @@
+"""Every backend gives what the reference gives, to rounding; on knots half of the time.
+
+A new backend joins by its name in `stn_ref.backends.BACKENDS`. The tolerance is the rounding bound
+c·eps·Σ|U_nm| over the taps in the support, in U's precision, times |dV| max|k′| for dxy: c counts
+the roundings on the way from a coordinate to a sum, and is stated for each kernel.
+"""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import stn_ref
+from stn_ref import backends
+from stn_ref import equations as eq
+from stn_ref.backends import reference
+from stn_ref.equations.kernels import per_axis
+from tests.strategies import KERNELS, WITH_MATRIX
+
+OTHERS = [name for name in backends.BACKENDS if name != "reference"]
+LAYOUTS = ("channels last", "planar", "reversed", "every other", "columns first", "broadcast")
+C = {"integer": 2, "bilinear": 6, "hat": 8, "keys": 16, "gaussian": 16, "lanczos3": 24}
+C |= {"lanczos2": 24, "bspline2": 8, "bspline3": 12}
+PAIRS = [*KERNELS, (eq.keys(), eq.BILINEAR), (eq.hat(1.5), eq.INTEGER)]
+
+each = pytest.mark.parametrize("backend", OTHERS)
+kernels = pytest.mark.parametrize(
+    "kernel", PAIRS, ids=lambda k: "-".join(f"{a.name}{a.Phi}" for a in per_axis(k))
+)
+paddings = pytest.mark.parametrize("padding", eq.PADDINGS)
+ties = pytest.mark.parametrize("tie", ("right", "left", "central"))
+dtypes = pytest.mark.parametrize("dtype", (np.float32, np.float64), ids=("single", "double"))
+
+
+def laid_out(array, layout):
+    """The same values, lying in memory in another way."""
+    if layout == "planar":
+        return np.ascontiguousarray(array.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
+    if layout == "columns first":
+        return np.asfortranarray(array)
+    if layout == "reversed":
+        return np.ascontiguousarray(array[:, ::-1, ::-1, ::-1])[:, ::-1, ::-1, ::-1]
+    if layout == "every other":
+        wide = np.zeros((*array.shape[:2], 2 * array.shape[2], array.shape[3] + 1), array.dtype)
+        wide[:, :, ::2, 1:] = array
+        return wide[:, :, ::2, 1:]
+    return array
+
+
+def points(rng, shape, size):
+    """Points up to three pixels outside; half of the coordinates on a knot, a few beside one."""
+    xy = np.stack([rng.uniform(-3, s + 2, shape) for s in size[::-1]], axis=-1)
+    knots = np.round(2 * xy) / 2
+    xy = np.where(rng.random(xy.shape) < 0.5, knots, xy)
+    beside = np.nextafter(xy, rng.choice([-9.0, 99.0], xy.shape))
+    return np.where(rng.random(xy.shape) < 0.1, beside, xy)
+
+
+def case(dtype, layout="channels last", size=(6, 7), channels=2, out=(5, 8)):
+    """dV, U and xy; xy is of the other precision half of the time."""
+    rng = np.random.default_rng([len(layout), *size, channels])
+    U = laid_out(rng.standard_normal((2, *size, channels)).astype(dtype), layout)
+    if layout == "broadcast":
+        U = np.broadcast_to(U[:1, :, :, :1], U.shape)
+    dV = laid_out(rng.standard_normal((2, *out, channels)).astype(dtype), layout)
+    return dV, U, points(rng, (2, *out), size)
+
+
+def box(kernel):
+    """1 where the kernel is not 0 and a little beyond: Σ|U_nm| over the taps in the support."""
+    s = kernel.support + 0.01
+    return eq.Kernel(
+        "box", (), lambda t, _: 1.0 * (abs(t) < s), lambda t, _: 0 * t, lambda t, _: (), s
+    )
+
+
+def steepest(kernel):
+    """max|k′| and max|∂k/∂Φ|, at least 1."""
+    t = np.linspace(-kernel.support, kernel.support, 2003)[1:-1]
+    slopes = [kernel.dk(t, kernel.Phi), *kernel.dk_dphi(t, kernel.Phi)]
+    return max(1.0, *(np.abs(slope).max() for slope in slopes))
+
+
+def constant(kernel):
+    """c; the division by a kernel's sum costs as much again."""
+    k = kernel.normalises or kernel
+    return C[k.name] * (1 if k is kernel else 3)
+
+
+def assert_conforms(backend, dV, U, xy, kernel, padding, tie, fill=0.0):
+    """V, dU, dxy and dΦ of the backend against the reference, element by element."""
+    module, pair = backends.get(backend), per_axis(kernel)
+    options = {"kernel": kernel, "padding": padding, "fill": fill}
+    boxes = {"kernel": tuple(box(k) for k in pair), "padding": padding, "fill": abs(fill)}
+    eps = 2 * max(constant(k) for k in pair) * np.finfo(U.dtype).eps
+    steep = steepest(pair[0]) * steepest(pair[1])
+    found = [
+        module.sample(U, xy, **options),
+        *module.sample_backward(dV, U, xy, tie=tie, **options),
+    ]
+    truth = [
+        reference.sample(U, xy, **options),
+        *reference.sample_backward(dV, U, xy, tie=tie, **options),
+    ]
+    wide, still = np.abs(U).astype(float), np.float64(xy)
+    reach = reference.sample(wide, still, **boxes)
+    pull = np.sum(np.abs(dV) * reach, axis=-1, keepdims=True) * steep
+    share, _, _ = reference.sample_backward(np.abs(dV).astype(float), wide, still, **boxes)
+    for name, ours, theirs, bound in zip(
+        ("V", "dU", "dxy", "dPhi"),
+        (*found[:3], np.concatenate(found[3])),
+        (*truth[:3], np.concatenate(truth[3])),
+        (reach, share, pull, np.sum(pull)),
+        strict=True,
+    ):
+        assert ours.dtype == theirs.dtype and ours.shape == theirs.shape, name
+        rounding = np.finfo(ours.dtype).eps * np.abs(theirs)
+        off = np.abs(ours.astype(float) - theirs) - (eps * bound + rounding)
+        assert np.all(off <= 0), f"{name} is off by {off.max():.3g} more than the bound"
+
+
+@each
+@kernels
+@paddings
+@ties
+@dtypes
+def test_it_gives_what_the_reference_gives(backend, kernel, padding, tie, dtype):
+    for layout in LAYOUTS:
+        dV, U, xy = case(dtype, layout)
+        assert_conforms(backend, dV, U, xy, kernel, padding, tie)
+
+
+@each
+@kernels
+@ties
+def test_a_fill_is_what_lies_outside(backend, kernel, tie):
+    for layout in LAYOUTS[:2]:
+        dV, U, xy = case(np.float32, layout)
+        assert_conforms(backend, dV, U, xy.astype(np.float32), kernel, "constant", tie, fill=-2.5)
+
+
+@each
+@dtypes
+@paddings
+@pytest.mark.parametrize("channels", (1, 3, 4, 5, 33))
+@pytest.mark.parametrize("kernel", (eq.BILINEAR, eq.keys(), eq.gaussian(0.6)), ids=lambda k: k.name)
+def test_any_number_of_channels(backend, dtype, padding, channels, kernel):
+    for layout in LAYOUTS:
+        dV, U, xy = case(dtype, layout, channels=channels)
+        assert_conforms(backend, dV, U, xy, kernel, padding, "right")
+
+
+@each
+@kernels
+@paddings
+@pytest.mark.parametrize("size", ((1, 1), (1, 4), (2, 1), (2, 3), (3, 2), (4, 4)))
+def test_planes_smaller_than_the_kernel(backend, kernel, padding, size):
+    dV, U, xy = case(np.float64, size=size)
+    for tie in ("right", "left"):
+        assert_conforms(backend, dV, U, xy, kernel, padding, tie)
+
+
+@each
+@dtypes
+@pytest.mark.parametrize("out", ((1, 511), (4, 128), (27, 19), (1, 1300), (31, 37)))
+@pytest.mark.parametrize("kernel", (eq.BILINEAR, eq.keys()), ids=lambda k: k.name)
+def test_any_number_of_points(backend, dtype, out, kernel):
+    dV, U, xy = case(dtype, "planar", size=(40, 33), out=out)
+    assert_conforms(backend, dV, U, xy, kernel, "zeros", "right")
+    assert_conforms(backend, dV, U, xy.astype(np.float32), kernel, "border", "right")
+
+
+@each
+@pytest.mark.parametrize("padding", ("zeros", "border"))
+def test_equation_seven_as_printed(backend, padding):
+    dV, U, xy = case(np.float64)
+    assert_conforms(backend, dV, U, xy, eq.BILINEAR, padding, "paper")
+
+
+SPECIAL = (np.nan, np.inf, -np.inf, 3e38, -3e38, 2.0**31, -(2.0**31), 2.0**53 + 2, 1e19, -1e300)
+
+
+def mingled(rng, dV, U, xy):
+    """A few coordinates that are not finite or huge."""
+    where = rng.random(xy.shape) < 0.1
+    return np.where(where, rng.choice(SPECIAL, xy.shape), xy)
+
+
+@each
+@kernels
+@paddings
+@ties
+def test_coordinates_that_are_not_finite_or_huge(backend, kernel, padding, tie, rng):
+    module, options = backends.get(backend), {"kernel": kernel, "padding": padding}
+    for layout in LAYOUTS[:2]:
+        dV, U, xy = case(np.float64, layout)
+        odd = mingled(rng, dV, U, xy)
+        V, R = (m.sample(U, odd, **options) for m in (module, reference))
+        assert_allclose(V, R, rtol=1e-12, atol=1e-12)
+        plain = np.isfinite(odd).all(axis=-1) & (odd == xy).all(axis=-1)
+        assert_array_equal(V[plain], module.sample(U, xy, **options)[plain])
+        ours, truth = (
+            m.sample_backward(dV, U, odd, tie=tie, **options) for m in (module, reference)
+        )
+        for a, b in zip((*ours[:2], *ours[2]), (*truth[:2], *truth[2]), strict=True):
+            assert_allclose(a, b, rtol=1e-11, atol=1e-11)
+
+
+@each
+@kernels
+@pytest.mark.parametrize("bad", (np.nan, np.inf))
+def test_a_pixel_that_is_not_finite_reaches_only_points_whose_taps_include_it(backend, kernel, bad):
+    module = backends.get(backend)
+    for padding in eq.PADDINGS:
+        for channels in (1, 4):
+            dV, U, xy = case(np.float64, channels=channels)
+            clean = module.sample(U, xy, kernel=kernel, padding=padding)
+            clean_dxy = module.sample_backward(dV, U, xy, kernel=kernel, padding=padding)[1]
+            U, mark = U.copy(), np.zeros(U.shape)
+            U[0, 0, 0, 0], mark[0, 0, 0] = bad, 1
+            boxes = tuple(box(k) for k in per_axis(kernel))
+            untouched = reference.sample(mark, xy, kernel=boxes, padding=padding)[..., 0] == 0
+            V = module.sample(U, xy, kernel=kernel, padding=padding)
+            assert_allclose(V[untouched], clean[untouched], rtol=1e-11, atol=1e-11)
+            _, dxy, _ = module.sample_backward(dV, U, xy, kernel=kernel, padding=padding)
+            assert_allclose(dxy[untouched], clean_dxy[untouched], rtol=1e-11, atol=1e-11)
+
+
+@each
+@kernels
+@pytest.mark.parametrize("bad", (np.nan, np.inf))
+def test_a_loss_gradient_that_is_not_finite_reaches_only_its_own_taps(backend, kernel, bad):
+    module = backends.get(backend)
+    for padding in eq.PADDINGS:
+        for channels in (1, 4):
+            dV, U, xy = case(np.float64, channels=channels)
+            dV = dV.copy()
+            dV[0, 2, 3, 0] = bad
+            dU, dxy, _ = module.sample_backward(dV, U, xy, kernel=kernel, padding=padding)
+            expected_dU, expected, _ = reference.sample_backward(
+                dV, U, xy, kernel=kernel, padding=padding
+            )
+            assert_array_equal(np.isfinite(dU), np.isfinite(expected_dU))
+            assert_array_equal(np.isfinite(dxy), np.isfinite(expected))
+
+
+@each
+@dtypes
+@pytest.mark.parametrize("transformation", WITH_MATRIX, ids=lambda t: t.name)
+@pytest.mark.parametrize("align_corners", (True, False))
+def test_the_fused_path_hits_the_same_source_pixels(backend, dtype, transformation, align_corners):
+    """INTEGER moves by a whole pixel if a coordinate falls on another side of a knot."""
+    rng = np.random.default_rng(1)
+    U, identity = rng.standard_normal((3, 9, 11, 2)).astype(dtype), transformation.identity()
+    theta = identity + rng.choice([0, 0.25, 0.5], (3, *identity.shape))
+    theta[0] = identity
+    options = {"transformation": transformation, "align_corners": align_corners}
+    for size in ((9, 11), (4, 7), (1, 30), (40, 20)):
+        ours, truth = (
+            stn_ref.transform(U, theta, size=size, kernel=eq.INTEGER, backend=name, **options)
+            for name in (backend, "reference")
+        )
+        assert_array_equal(ours, truth)
+        dV = np.ones((3, *size, 2), dtype)
+        (_, ours), (_, truth) = (
+            stn_ref.transform_backward(dV, U, theta, backend=name, **options)
+            for name in (backend, "reference")
+        )
+        eps = np.finfo(dtype).eps
+        assert_allclose(ours, truth, rtol=300 * eps, atol=300 * eps * dV.size)
+
+
+@each
+def test_empty_batches_channels_and_outputs_are_empty_results(backend):
+    module, theta = backends.get(backend), np.zeros((0, 2, 3))
+    for B, c, out in ((0, 2, (3, 3)), (2, 0, (3, 3)), (2, 2, (0, 3)), (2, 2, (3, 0))):
+        U, xy = np.ones((B, 4, 5, c), np.float32), np.ones((B, *out, 2))
+        V = module.sample(U, xy)
+        assert V.shape == (B, *out, c)
+        dU, dxy, dPhi = module.sample_backward(V, U, xy, kernel=eq.hat(2))
+        assert dU.shape == U.shape and not dU.any() and dxy.shape == xy.shape
+        assert_array_equal(np.concatenate(dPhi), [0, 0])
+        theta = np.tile(np.eye(2, 3), (B, 1, 1))
+        assert module.transform(U, theta, size=out).shape == V.shape
+        assert not module.transform_backward(V, U, theta)[1].any()
