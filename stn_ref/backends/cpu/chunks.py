@@ -7,9 +7,8 @@ cache; both loops of `kernels` fill them in turn.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from stn_ref.backends.cpu.flat import flat, origin
+from stn_ref.backends.cpu.flat import flat, inner
 from stn_ref.backends.cpu.points import coefficients, grid_points, matrix_points
 from stn_ref.backends.cpu.rows import CHUNK
 from stn_ref.backends.cpu.slots import hat_slots, row_slots
@@ -18,15 +17,7 @@ from stn_ref.backends.scalars import CLIP, RIGHT
 MATRIX, SINGLE, DOUBLE = range(3)  # where the points come from
 
 
-@njit
-def plane_of(array, b):
-    """An array's memory, where image b begins in it, and its strides; all counted in elements."""
-    size, (s, t, u, v) = array.itemsize, array.strides
-    steps = (s // size, t // size, u // size, v // size)
-    return flat(array), origin(array) + b * steps[0], steps
-
-
-@njit
+@inner
 def scratch(taps_x, taps_y, phi_x, phi_y, dtype):
     """Room for one chunk: points, windows, what finds their weights, weights, pixels, sums."""
     taps, sections = max(taps_x, taps_y), 2 + max(phi_x, phi_y)
@@ -35,13 +26,13 @@ def scratch(taps_x, taps_y, phi_x, phi_y, dtype):
         *(np.empty(2 * CHUNK, np.int32), np.empty(2 * CHUNK, np.intp), np.empty(CHUNK, np.intp)),
         np.empty((2 + phi_x) * taps_x * CHUNK, dtype),
         np.empty((2 + phi_y) * taps_y * CHUNK, dtype),
-        (np.empty(CHUNK), np.empty(taps * CHUNK, np.int32), np.empty(sections * taps * CHUNK)),
+        (np.empty(CHUNK), np.empty(sections * taps * CHUNK)),
         *(np.empty(2 * taps * CHUNK, dtype), np.empty(CHUNK, dtype), np.empty(CHUNK, dtype)),
         np.empty((2 + phi_x + phi_y) * CHUNK, dtype),
     )
 
 
-@njit
+@inner
 def find_points(where, b, start, n, size, ji, xy):
     """The source points of a chunk, from the matrix or from the caller's points."""
     source, H, extents, xy32, xy64 = where
@@ -53,7 +44,7 @@ def find_points(where, b, start, n, size, ji, xy):
         grid_points(xy64, b, start, n, xy)
 
 
-@njit
+@inner
 def find_windows(xy, n, size, rule, row_x, row_y, hat, tie, base, w_x, w_y, found):
     """Windows and weights of a chunk along both axes, by Eq. 5 itself or by the kernels' rows."""
     x, y = xy[:CHUNK], xy[CHUNK:]
@@ -65,15 +56,14 @@ def find_windows(xy, n, size, rule, row_x, row_y, hat, tie, base, w_x, w_y, foun
         row_slots(y, n, size[0], rule, row_y, tie, base[CHUNK:], w_y, found)
 
 
-@njit
-def corners(base, n, plane, corner):
+@inner
+def corners(base, n, start, steps, corner):
     """Where in memory each window begins."""
-    _, start, steps = plane
     for q in range(n):
         corner[q] = start + base[CHUNK + q] * steps[1] + base[q] * steps[2]
 
 
-@njit
+@inner
 def all_finite(values, start, n):
     """Whether n neighbours in memory are all finite."""
     count = 0
@@ -82,7 +72,7 @@ def all_finite(values, start, n):
     return count == n
 
 
-@njit
+@inner
 def lowest(base, n):
     """The smallest of n integers."""
     least = base[0]
@@ -91,7 +81,7 @@ def lowest(base, n):
     return least
 
 
-@njit
+@inner
 def highest(base, n):
     """The largest of n integers."""
     most = base[0]
@@ -100,10 +90,10 @@ def highest(base, n):
     return most
 
 
-@njit
+@inner
 def store(values, n, dxy, p):
     """dx and dy of n points to their place in dxy (H', W', 2), which is contiguous."""
-    memory = flat(dxy)
+    memory, _, _ = flat(dxy)
     for q in range(n):
         memory[2 * (p + q)] = values[q]
         memory[2 * (p + q) + 1] = values[CHUNK + q]

@@ -7,15 +7,15 @@ than the kernel, planes that repeat. In float64, one test a tap, Eqs. 3, 6 and 7
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from stn_ref.backends.cpu.flat import inner
 from stn_ref.backends.cpu.rows import CHUNK, VALUES, call_row
 from stn_ref.backends.scalars import OUTSIDE, cell, lost, pixel, shift, whole
 
 NOWHERE = OUTSIDE - 1  # beyond the support
 
 
-@njit
+@inner
 def taps_of(x, size, rule, row, tie):
     """The pixel of each tap along one axis, OUTSIDE or NOWHERE, and its k, k′, ∂k/∂Φ.
 
@@ -36,7 +36,7 @@ def taps_of(x, size, rule, row, tie):
     return m, w
 
 
-@njit
+@inner
 def point_forward(x, y, plane, size, C, rule, row_x, row_y, fill, V, v, step):
     """Eq. 3 at one point, all channels; NaN where x or y is no place at all."""
     memory, start, steps = plane
@@ -56,7 +56,7 @@ def point_forward(x, y, plane, size, C, rule, row_x, row_y, fill, V, v, step):
         V[np.uint64(v + c * step)] = total
 
 
-@njit
+@inner
 def point_backward(
     x, y, plane, size, channels, rule, row_x, row_y, tie, fill, g, v, step, dU_plane, rows, pulls
 ):

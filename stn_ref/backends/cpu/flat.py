@@ -2,7 +2,7 @@
 
 A negative index means "from the end" to Numba, a test and a move for every load; an unsigned one
 costs nothing. So an array of any strides is looked at as one flat stretch that begins at its lowest
-address, and `origin` is where its first element lies in it.
+address, and `flat` says where its first element lies in it.
 """
 
 from __future__ import annotations
@@ -14,47 +14,48 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-
-@njit
-def origin(array: Any) -> int:
-    """The place of array[0, …, 0] in flat(array)."""
-    low = 0
-    for axis in range(array.ndim):
-        low += min(0, (array.shape[axis] - 1) * array.strides[axis])
-    return -low // array.itemsize
-
-
-@njit
-def flat(array: Any) -> Any:
-    """All memory from an array's lowest to its highest element, contiguous, of its dtype."""
-    length = 1
-    for axis in range(array.ndim):
-        if array.shape[axis] == 0:
-            return _stretch(array, 0, 0)
-        length += (array.shape[axis] - 1) * abs(array.strides[axis]) // array.itemsize
-    return _stretch(array, -origin(array), length)
+# A function that only others here call needs no door to Python, and compiles sooner without.
+inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 @intrinsic
-def _stretch(context, array, start, length):
-    """`length` elements that begin `start` elements after array's first, as a contiguous array."""
+def flat(context, array):
+    """All memory from an array's lowest to its highest element, and how the array lies in it.
+
+    Returns memory, contiguous and of the array's dtype; the place of array[0, …, 0] in it; and the
+    array's strides, counted in elements.
+    """
     kind = types.Array(array.dtype, 1, "C")
+    result = types.Tuple((kind, types.intp, types.UniTuple(types.intp, array.ndim)))
 
     def generate(context, builder, signature, values):
         given = context.make_array(array)(context, builder, values[0])
+        zero, one = context.get_constant(types.intp, 0), context.get_constant(types.intp, 1)
         size = context.get_constant(types.intp, context.get_abi_sizeof(given.data.type.pointee))
+        start, length, empty, steps = zero, one, cgutils.false_bit, []
+        for axis in range(array.ndim):
+            extent = builder.extract_value(given.shape, axis)
+            step = builder.sdiv(builder.extract_value(given.strides, axis), size)
+            reach = builder.mul(builder.sub(extent, one), step)
+            backwards = builder.icmp_signed("<", step, zero)
+            start = builder.sub(start, builder.select(backwards, reach, zero))
+            length = builder.add(length, builder.select(backwards, builder.neg(reach), reach))
+            empty = builder.or_(empty, builder.icmp_signed("==", extent, zero))
+            steps.append(step)
+        start, length = builder.select(empty, zero, start), builder.select(empty, zero, length)
         view = context.make_array(kind)(context, builder)
         context.populate_array(
             view,
-            data=builder.gep(given.data, [values[1]]),
-            shape=cgutils.pack_array(builder, [values[2]]),
+            data=builder.gep(given.data, [builder.neg(start)]),
+            shape=cgutils.pack_array(builder, [length]),
             strides=cgutils.pack_array(builder, [size]),
             itemsize=size,
             meminfo=None,
         )
-        return view._getvalue()
+        parts = [view._getvalue(), start, cgutils.pack_array(builder, steps)]
+        return context.make_tuple(builder, result, parts)
 
-    return kind(array, types.intp, types.intp), generate
+    return result(array), generate
 
 
 @intrinsic
@@ -85,7 +86,7 @@ def _uncounted(context, builder, kind, value):
     return array._getvalue()
 
 
-@njit
+@inner
 def keep(owner):
     """Nothing; but what is passed here has lived until now."""
 

@@ -19,12 +19,11 @@ from stn_ref.backends.cpu.chunks import (
     find_windows,
     highest,
     lowest,
-    plane_of,
     scratch,
     store,
 )
 from stn_ref.backends.cpu.exact import point_backward, point_forward
-from stn_ref.backends.cpu.flat import keep, lend
+from stn_ref.backends.cpu.flat import flat, keep, lend
 from stn_ref.backends.cpu.points import (
     coefficients,
     lattice,
@@ -55,8 +54,7 @@ def forward(first, last, U, where, rule, row_x, row_y, hat, fill, V):
     where, row_x, row_y = lend(where), lend(row_x), lend(row_y)
     room = scratch(taps_x, taps_y, 0, 0, U.dtype)
     ji, xy, safe, base, corner, place, w_x, w_y, found, u, r, own, _ = lend(room)
-    memory, _, steps = plane_of(U, 0)
-    V_memory, _, V_steps = plane_of(V, 0)
+    (memory, start, steps), (V_memory, V_start, V_steps) = flat(U), flat(V)
     together = C >= TOGETHER and steps[3] == 1 and V_steps[3] == 1
     in_line = V_steps[2] == 1 and V_steps[1] == out[1]
     at = -1
@@ -67,7 +65,7 @@ def forward(first, last, U, where, rule, row_x, row_y, hat, fill, V):
         if chunk != at and where[0] == MATRIX:
             lattice(p, n, out[0], out[1], ji)
             at = chunk
-        plane, V_plane = plane_of(U, b), plane_of(V, b)
+        begin, V_begin = start + b * steps[0], V_start + b * V_steps[0]
         find_points(where, b, p, n, size, ji, xy)
         odd = True
         if fast:
@@ -77,16 +75,16 @@ def forward(first, last, U, where, rule, row_x, row_y, hat, fill, V):
                 tamed(xy, n, safe)
                 near = safe
             find_windows(near, n, size, rule, row_x, row_y, hat, VALUES, base, w_x, w_y, found)
-            corners(base, n, plane, corner)
+            corners(base, n, begin, steps, corner)
             if together:
-                places(p, n, out[1], V_plane[1], V_steps, place)
+                places(p, n, out[1], V_begin, V_steps, place)
                 channels_forward(
                     memory, corner, steps, n, C, w_x, w_y, taps_x, taps_y, V_memory, place
                 )
                 for q in range(n):
                     odd |= not all_finite(V_memory, np.uint64(place[q]), C)
             for c in range(0 if together else C):
-                v = V_plane[1] + c * V_steps[3]
+                v = V_begin + c * V_steps[3]
                 values = V_memory[v + p : v + p + n] if in_line else own
                 plane_forward(memory, corner, steps, n, w_x, w_y, taps_x, taps_y, u, r, values)
                 odd |= not all_finite(values, np.uint64(0), n)
@@ -97,15 +95,15 @@ def forward(first, last, U, where, rule, row_x, row_y, hat, fill, V):
                 for q in range(n):
                     corner[q] += steps[3]
         if odd:
-            places(p, n, out[1], V_plane[1], V_steps, place)
+            places(p, n, out[1], V_begin, V_steps, place)
             for q in range(n):
                 again = not fast or not tame(xy, q)
                 for c in range(C):
                     again |= not abs(V_memory[np.uint64(place[q] + c * V_steps[3])]) < np.inf
                 if again:
                     point_forward(
-                        xy[q], xy[CHUNK + q], plane, size, C, rule, row_x, row_y, fill,
-                        V_memory, place[q], V_steps[3],
+                        xy[q], xy[CHUNK + q], (memory, begin, steps), size, C, rule, row_x, row_y,
+                        fill, V_memory, place[q], V_steps[3],
                     )  # fmt: skip
     keep(room)
 
@@ -129,15 +127,17 @@ def backward(
     ji, xy, safe, base, corner, place, w_x, w_y, found, u, r, g, pull = lend(room)
     more = np.empty(CHUNK, np.bool_), np.empty(2 + phi_x + phi_y), np.empty(3 * CHUNK)
     special, pulls, dxy = lend(more)
-    (memory, _, steps), (dU_memory, _, dU_steps) = plane_of(U, 0), plane_of(dU, 0)
-    V_memory, _, V_steps = plane_of(dV, 0)
+    (memory, start, steps), (dU_memory, dU_start, dU_steps) = flat(U), flat(dU)
+    V_memory, V_start, V_steps = flat(dV)
     dU_corner = corner[CHUNK:]
     together = C >= TOGETHER and steps[3] == 1 and dU_steps[3] == 1 and V_steps[3] == 1
     chunks = (out[0] * out[1] + CHUNK - 1) // CHUNK
     for unit in range(first, last):
         b, stripe = unit // stripes, unit % stripes
         rows = (stripe * size[0] // stripes, (stripe + 1) * size[0] // stripes)
-        plane, dU_plane, V_plane = plane_of(U, b), plane_of(dU, b), plane_of(dV, b)
+        begin, V_begin = start + b * steps[0], V_start + b * V_steps[0]
+        plane = memory, begin, steps
+        dU_plane = dU_memory, dU_start + b * dU_steps[0], dU_steps
         for chunk in range(chunks):
             p = chunk * CHUNK
             n = min(CHUNK, out[0] * out[1] - p)
@@ -148,7 +148,7 @@ def backward(
             odd = not fast or wild(xy, n)
             pull[:] = 0
             special[:n] = not fast
-            places(p, n, out[1], V_plane[1], V_steps, place)
+            places(p, n, out[1], V_begin, V_steps, place)
             if fast:
                 near = xy
                 if odd:
@@ -160,8 +160,8 @@ def backward(
                 low, high = lowest(base[CHUNK:], n), highest(base[CHUNK:], n) + taps_y
                 if not mine and not odd and (high <= rows[0] or rows[1] <= low):
                     continue
-                corners(base, n, plane, corner)
-                corners(base, n, dU_plane, dU_corner)
+                corners(base, n, begin, steps, corner)
+                corners(base, n, dU_plane[1], dU_steps, dU_corner)
                 if together:
                     for q in range(n):
                         special[q] |= not all_finite(V_memory, np.uint64(place[q]), C)

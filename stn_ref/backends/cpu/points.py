@@ -10,13 +10,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from stn_ref.backends.cpu.flat import flat, origin
+from stn_ref.backends.cpu.flat import flat, inner
 from stn_ref.backends.cpu.rows import CHUNK
 
 LIMIT = 2.0**30  # farther out a point is not for the fast loops
 
 
-@njit
+@inner
 def lattice(start, n, height, width, ji):
     """j − c′_x and i − c′_y of n output pixels that follow each other, row after row."""
     centre_x, centre_y, rows_per_pixel = (width - 1) / 2, (height - 1) / 2, 1.0 / width
@@ -27,7 +27,7 @@ def lattice(start, n, height, width, ji):
         ji[CHUNK + q] = row - centre_y
 
 
-@njit
+@inner
 def coefficients(H, extents):
     """The centred formula's rows: what multiplies j − c′_x, what i − c′_y, and what is added.
 
@@ -44,7 +44,7 @@ def coefficients(H, extents):
     )
 
 
-@njit
+@inner
 def matrix_points(rows, size, ji, n, xy):
     """x and y of n output pixels: bracket / den + centre, in the formula's order."""
     (a, b, c), (d, e, f), (g, h, k) = rows
@@ -60,7 +60,7 @@ def matrix_points(rows, size, ji, n, xy):
             xy[CHUNK + q] = (d * ji[q] + e * ji[CHUNK + q] + f) / den + centre_y
 
 
-@njit
+@inner
 def matrix_points_backward(rows, ji, n, dxy, sums):
     """∂L/∂ the formula's rows of a chunk, (3, 3); 0 from a point whose den is 0.
 
@@ -83,7 +83,7 @@ def matrix_points_backward(rows, ji, n, dxy, sums):
         sums[r, 2] = _sum(section)
 
 
-@njit(fastmath={"reassoc", "nsz"})
+@njit(fastmath={"reassoc", "nsz"}, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _dot(a, b):
     total = 0.0
     for q in range(len(a)):
@@ -91,7 +91,7 @@ def _dot(a, b):
     return total
 
 
-@njit(fastmath={"reassoc", "nsz"})
+@njit(fastmath={"reassoc", "nsz"}, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _sum(a):
     total = 0.0
     for q in range(len(a)):
@@ -99,13 +99,12 @@ def _sum(a):
     return total
 
 
-@njit
+@inner
 def grid_points(grid, b, start, n, xy):
     """x and y of n points that the caller gave, whatever their precision and strides."""
-    width, size = grid.shape[2], grid.itemsize
-    step_i, step_j = grid.strides[1] // size, grid.strides[2] // size
-    step = grid.strides[3] // size
-    memory, first = flat(grid), origin(grid) + b * (grid.strides[0] // size)
+    width = grid.shape[2]
+    memory, first, (step_b, step_i, step_j, step) = flat(grid)
+    first += b * step_b
     if step == 1 and step_j == 2 and step_i == 2 * width:
         near = memory[first + 2 * start : first + 2 * (start + n)]
         for q in range(n):
@@ -117,7 +116,7 @@ def grid_points(grid, b, start, n, xy):
             xy[q], xy[CHUNK + q] = memory[np.uint64(p)], memory[np.uint64(p + step)]
 
 
-@njit
+@inner
 def wild(xy, n):
     """Whether any of the points is not finite or so far out that no integer holds its cell."""
     tame = 0
@@ -126,13 +125,13 @@ def wild(xy, n):
     return tame < n
 
 
-@njit
+@inner
 def tame(xy, q):
     """Whether point q is finite and near."""
     return abs(xy[q]) < LIMIT and abs(xy[CHUNK + q]) < LIMIT
 
 
-@njit
+@inner
 def tamed(xy, n, safe):
     """The points, those that are wild far outside."""
     for q in range(n):
@@ -140,7 +139,7 @@ def tamed(xy, n, safe):
         safe[CHUNK + q] = xy[CHUNK + q] if abs(xy[CHUNK + q]) < LIMIT else -LIMIT
 
 
-@njit
+@inner
 def places(start, n, width, first, steps, place):
     """Where in memory each of n output pixels begins; steps as of (B, H', W', C)."""
     if steps[1] == width * steps[2]:

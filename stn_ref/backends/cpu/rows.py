@@ -21,7 +21,7 @@ from numba.extending import intrinsic
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from stn_ref.backends.cpu.compiling import keep
-from stn_ref.backends.scalars import LEFT, PAPER, RIGHT, shift
+from stn_ref.backends.scalars import EPS, LEFT, PAPER, RIGHT
 from stn_ref.equations import Kernel
 from stn_ref.equations.arguments import Array
 
@@ -49,13 +49,14 @@ def _row(n, f, first, taps, support, tie, phi, values):
     """
     f, Phi = carray(f, n), to_fixed_tuple(carray(phi, PARAMETERS), PARAMETERS)
     w = carray(values, (2 + PARAMETERS, taps, CHUNK))
+    off_knots(f, n, support)
     for o in range(taps):
         for q in range(n):
-            w[0, o, q] = k(shift(f[q], float(first + o), support), Phi)
+            w[0, o, q] = k(f[q] - float(first + o), Phi)
     if tie != VALUES:
         for o in range(taps):
             for q in range(n):
-                t = shift(f[q], float(first + o), support)
+                t = f[q] - float(first + o)
                 right, left = float(dk(t, Phi)), -float(dk(-t, Phi))
                 w[1, o, q] = right if tie == RIGHT else left if tie == LEFT else (right + left) / 2
                 if tie == PAPER:
@@ -75,6 +76,29 @@ def _row(n, f, first, taps, support, tie, phi, values):
                 change = w[i, :, q].sum()
                 for o in range(taps):
                     w[i, o, q] = (w[i, o, q] - w[0, o, q] * change) * inverse
+
+
+@njit
+def off_knots(f, n, support):
+    """Move fractions next to a knot, and not on it, so far off that no f − o rounds onto it.
+
+    In f the knots of a kernel are 0, ½, 1 and where f − o = ±support; at each a kernel or its slope
+    may jump, and 10⁻²⁰ − 1 rounds to −1, from where a left derivative looks into the wrong cell.
+    """
+    far = 4 * EPS * max(support, 1.0)
+    for q in range(n):
+        f[q] = min(max(f[q], far), 1 - far) if f[q] > 0 else f[q]
+        f[q] = beside(f[q], 0.5, far)
+    if 2 * support != np.floor(2 * support):
+        for q in range(n):
+            f[q] = beside(beside(f[q], support - floor(support), far), ceil(support) - support, far)
+
+
+@njit
+def beside(f, knot, far):
+    """f, or knot ± far if it is nearer than that and not on the knot."""
+    moved = knot + (far if f > knot else -far)
+    return moved if 0 < abs(f - knot) < far else f
 
 
 _compiled: dict[Any, Any] = {}

@@ -11,33 +11,63 @@ The weights of a chunk lie in one flat array: k of each slot, then its slope, th
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from stn_ref.backends.cpu.flat import inner
 from stn_ref.backends.cpu.rows import CHUNK, VALUES, call_row
-from stn_ref.backends.scalars import CLIP, NOTHING, REPEAT, cell, mirrored, period
+from stn_ref.backends.scalars import BELOW_ONE, NOTHING, OUTSIDE, REPEAT, pixel
 
 
-@njit
+@inner
 def has_window(size, taps, rule):
     """Whether all taps of any point land on `taps` neighbouring pixels of the plane."""
     return size >= taps and rule != REPEAT
 
 
-@njit
+@inner
 def row_slots(x, n, size, rule, row, tie, base, w, found):
     """Each point's window along one axis, and the weight of every slot, with slopes if tie ≥ 0.
 
     x (n) pixels, |x| < 2³⁰; base (n); w ((2 + len(Φ)) · taps · CHUNK)
     """
-    f, slot, k = found
+    f, k = found
     address, phi, first, taps, support = row
-    slots(x, n, size, rule, first, taps, base, f, slot)
+    for q in range(n):
+        below = np.floor(x[q])
+        base[q] = np.int32(below) + np.int32(first)
+        f[q] = min(x[q] - below, BELOW_ONE)
     call_row(address, n, f, first, taps, support, tie, phi, k)
-    for section in range(1 if tie == VALUES else 2 + len(phi)):
-        fold(k, slot, n, taps, section * taps * CHUNK, w)
+    sections = 1 if tie == VALUES else 2 + len(phi)
+    for section in range(sections * taps):
+        for q in range(n):
+            w[section * CHUNK + q] = k[section * CHUNK + q]
+    for q in range(n):
+        if not 0 <= base[q] <= size - taps:
+            base[q] = fold(base[q], q, size, rule, taps, sections, k, w)
 
 
-@njit
+@inner
+def fold(m, q, size, rule, taps, sections, k, w):
+    """Point q, some of whose taps m … are no pixels: each slot's share, where the padding puts it.
+
+    Returns the first pixel of its window.
+    """
+    low = size
+    for o in range(taps):
+        place = pixel(m + o, size, rule)
+        low = min(low, place if place != OUTSIDE else size)
+    low = min(low, size - taps)
+    for section in range(sections):
+        start = section * taps * CHUNK + q
+        for o in range(taps):
+            w[start + o * CHUNK] = 0
+        for o in range(taps):
+            place = pixel(m + o, size, rule)
+            if place != OUTSIDE:
+                w[start + (place - low) * CHUNK] += k[start + o * CHUNK]
+    return low
+
+
+@inner
 def hat_slots(x, n, size, rule, tie, base, w):
     """Eq. 5, and the right derivative of Eq. 7, on a window of two pixels, base and base + 1.
 
@@ -70,45 +100,3 @@ def hat_slots(x, n, size, rule, tie, base, w):
             base[q] = m0
             w[q] = one - t
             w[CHUNK + q] = t
-
-
-@njit
-def slots(x, n, size, rule, first, taps, base, f, slot):
-    """The window of each point, the fraction f, and the slot of each tap, −1 for a tap outside."""
-    last = size - taps
-    if rule <= CLIP:
-        for q in range(n):
-            below, f[q] = cell(x[q])
-            base[q] = min(max(int(below) + first, 0), last)
-        for o in range(taps):
-            for q in range(n):
-                m = int(np.floor(x[q])) + first + o
-                pixel = min(max(m, 0), size - 1)
-                slot[o * CHUNK + q] = pixel - base[q] if rule == CLIP or pixel == m else -1
-        return
-    repeats = float(period(size, rule))
-    for q in range(n):
-        _, f[q] = cell(x[q])
-        base[q] = last
-    for o in range(taps):
-        for q in range(n):
-            m = np.floor(x[q]) + float(first + o)
-            r = m - repeats * np.floor((m + 0.5) / repeats)
-            slot[o * CHUNK + q] = np.int32(mirrored(r, float(size), repeats, rule))
-            base[q] = min(base[q], slot[o * CHUNK + q])
-    for o in range(taps):
-        for q in range(n):
-            slot[o * CHUNK + q] -= base[q]
-
-
-@njit
-def fold(k, slot, n, taps, start, w):
-    """Each slot's share: w_s = Σ_o k_o over the taps o that land on slot s."""
-    for s in range(taps):
-        to = start + s * CHUNK
-        for q in range(n):
-            w[to + q] = k[start + q] if slot[q] == s else 0.0
-        for o in range(1, taps):
-            of = o * CHUNK
-            for q in range(n):
-                w[to + q] += k[start + of + q] if slot[of + q] == s else 0.0

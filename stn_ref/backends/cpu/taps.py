@@ -11,11 +11,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from stn_ref.backends.cpu.flat import copy2, copy4
+from stn_ref.backends.cpu.flat import copy2, copy4, inner
 from stn_ref.backends.cpu.rows import CHUNK
 
 
-@njit
+@inner
 def gather(memory, corner, offset, step, n, taps, u):
     """The pixels of one row of each window: u[q taps + s] = memory[corner_q + offset + s step]."""
     o, stride = np.uint64(0), np.uint64(taps)
@@ -34,7 +34,7 @@ def gather(memory, corner, offset, step, n, taps, u):
             o += stride
 
 
-@njit
+@inner
 def along(u, w, n, taps, r):
     """Σ_m U_nm k(x − m) along one row of each window."""
     if taps == 4:
@@ -49,7 +49,7 @@ def along(u, w, n, taps, r):
             r[q] += u[taps * q + s] * w[s * CHUNK + q]
 
 
-@njit
+@inner
 def plane_forward(memory, corner, steps, n, w_x, w_y, taps_x, taps_y, u, r, V):
     """Eq. 3 on one plane: V = Σ_n k(y − n) Σ_m U_nm k(x − m)."""
     if taps_x == 2 and taps_y == 2:
@@ -73,7 +73,7 @@ def plane_forward(memory, corner, steps, n, w_x, w_y, taps_x, taps_y, u, r, V):
                 V[q] += w[q] * r[q]
 
 
-@njit
+@inner
 def channels_forward(memory, corner, steps, n, C, w_x, w_y, taps_x, taps_y, V, place):
     """Eq. 3 for channels that lie together: V_c = Σ_n Σ_m U_nm^c k(x − m) k(y − n)."""
     for q in range(n):
@@ -100,7 +100,7 @@ def channels_forward(memory, corner, steps, n, C, w_x, w_y, taps_x, taps_y, V, p
                         V[v + np.uint64(i)] += w * memory[u + np.uint64(i)]
 
 
-@njit
+@inner
 def scatter(memory, corner, offset, step, n, taps, u, base, rows):
     """The adjoint of `gather`: memory[corner_q + offset + s step] += u[s CHUNK + q].
 
@@ -112,7 +112,7 @@ def scatter(memory, corner, offset, step, n, taps, u, base, rows):
                 memory[np.uint64(corner[q] + offset + s * step)] += u[s * CHUNK + q]
 
 
-@njit
+@inner
 def scatter_all(memory, corner, steps, n, u):
     """Both rows of windows of two by two at once, wherever they lie."""
     for q in range(n):
@@ -124,7 +124,7 @@ def scatter_all(memory, corner, steps, n, u):
         memory[d] += u[3 * CHUNK + q]
 
 
-@njit
+@inner
 def plane_backward(
     memory, corner, steps, dU, dU_corner, dU_steps, n, g, base, rows, whole,
     w_x, w_y, taps_x, taps_y, phi_x, phi_y, u, r, pull,
@@ -179,7 +179,7 @@ def plane_backward(
         scatter(dU, dU_corner, row * dU_steps[1], dU_steps[2], n, taps_x, u, base, within)
 
 
-@njit(fastmath={"reassoc", "nsz"})
+@njit(fastmath={"reassoc", "nsz"}, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def dot(a, i, b, j, n):
     """Σ a b, in whatever order the vector units like, the same one every time."""
     total = a.dtype.type(0)
@@ -188,7 +188,7 @@ def dot(a, i, b, j, n):
     return total
 
 
-@njit
+@inner
 def channels_backward(
     memory, corner, steps, dU, dU_corner, dU_steps, n, C, g, place, special, base, rows,
     w_x, w_y, taps_x, taps_y, phi_x, phi_y, pull,
