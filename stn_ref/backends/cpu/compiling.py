@@ -1,7 +1,9 @@
 """Compiling on first use, and keeping what was compiled for the next process.
 
 Numba's own cache does not notice an edit in a file that the compiled one calls into, so the
-folder's name holds a hash of all the package's sources.
+folder's name holds a hash of all the package's sources. Its files hold one compiled function each,
+with a hash: processes that compile at once, for other types or on another kind of processor, do not
+meet in one file, and what a crash left half-written is never run.
 """
 
 from __future__ import annotations
@@ -13,31 +15,35 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryFile
+from threading import RLock
 from typing import Any
 
+import numba
 from numba import njit
-from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
 
 PACKAGE = Path(__file__).parents[2]
+SETTINGS = ("BOUNDSCHECK", "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO_DEFAULT")
 
 
 @cache
 def folder() -> Path | None:
-    """Where compiled code is kept for this version of the sources; None if nothing can be kept.
+    """Where compiled code is kept for these sources and settings; None if nothing can be kept.
 
     In NUMBA_CACHE_DIR if that is set, else in the user's cache folder.
     """
-    digest = sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
+    settings = [numba.__version__, *(getattr(numba.config, name, None) for name in SETTINGS)]
+    digest = sha256(repr(settings).encode())
+    sources = sorted(PACKAGE.rglob("*.py"))
+    for path in sources:
         digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    place = Path(os.environ.get("NUMBA_CACHE_DIR") or home)
-    place = place / "stn_ref" / digest.hexdigest()[:16]
     try:
+        home = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+        place = Path(home or Path.home() / ".cache") / "stn_ref" / digest.hexdigest()[:16]
         place.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=place):
-            return place
-    except OSError:
+            return place if sources else None
+    except (OSError, RuntimeError):  # Path.home raises the latter for a user without a home
         return None
 
 
@@ -68,15 +74,39 @@ class _Impl(CompileResultCacheImpl):
     _locator_classes = [_Locator]
 
 
+class _File(IndexDataCacheFile):
+    """Numba's two files, an index and the data, with a hash at the end of both."""
+
+    def _dump(self, obj: Any) -> bytes:
+        data: bytes = super()._dump(obj)
+        return data + sha256(data).digest()  # unpickling stops before it
+
+    def _load_data(self, name: str) -> Any:
+        data = Path(self._data_path(name)).read_bytes()
+        if sha256(data[:-32]).digest() != data[-32:]:
+            raise OSError(f"{name} is damaged")
+        return super()._load_data(name)
+
+
 class _Cache(FunctionCache):
     """Numba's cache in our folder; a file that cannot be read or written is as none."""
 
     _impl_class = _Impl
 
+    def _index_key(self, signature: Any, codegen: Any) -> Any:
+        """Numba's key, before it looks in the file; so each key gets a file of its own."""
+        key = super()._index_key(signature, codegen)
+        name = f"{self._impl.filename_base}-{sha256(repr(key).encode()).hexdigest()[:16]}"
+        self._cache_file = _File(str(folder()), name, self._impl.locator.get_source_stamp())
+        return key
+
     def load_overload(self, *args: Any) -> Any:
-        with suppress(Exception):
+        try:
             return super().load_overload(*args)
-        return None
+        except Exception:
+            with suppress(OSError):
+                self._cache_file.flush()  # a broken index: begin anew
+            return None
 
     @contextmanager
     def _guard_against_spurious_io_errors(self) -> Iterator[None]:
@@ -90,10 +120,18 @@ def keep(compiler: Any, function: Callable[..., Any]) -> None:
         compiler._cache = _Cache(function)
 
 
+_compiled: dict[Any, Any] = {}
+_lock = RLock()
+
+
 def compiled(function: Callable[..., Any], signature: Any, *, parallel: bool = False) -> Any:
     """The function, compiled once for this signature and no other; it runs without the GIL."""
-    dispatcher = njit(nogil=True, parallel=parallel)(function)
-    keep(dispatcher, function)
-    dispatcher.compile(signature)
-    dispatcher.disable_compile()
-    return dispatcher
+    key = function, signature, parallel
+    with _lock:  # several threads may ask at once
+        if key not in _compiled:
+            dispatcher = njit(nogil=True, parallel=parallel)(function)
+            keep(dispatcher, function)
+            dispatcher.compile(signature)
+            dispatcher.disable_compile()
+            _compiled[key] = dispatcher
+        return _compiled[key]

@@ -91,28 +91,39 @@ def keep(owner):
     """Nothing; but what is passed here has lived until now."""
 
 
-def _copier(lanes: int) -> Any:
-    """`copy` of so many neighbours at once, from any place to any place."""
+def _columns(taps: int) -> Any:
+    """`columns` for windows of so many pixels squared, the pixels of a row lying together."""
 
     @intrinsic
-    def copy(context, target, i, source, j):
-        """target[i : i + lanes] = source[j : j + lanes]."""
+    def columns(context, u, i, memory, corner, step, w, j, stride):
+        """u[i + s] = Σ_n w[j + n stride] memory[corner + n step + s], s = 0 … taps − 1."""
 
         def place(context, builder, kind, array, index):
             data = context.make_array(kind)(context, builder, array).data
-            vector = ir.VectorType(data.type.pointee, lanes).as_pointer()
-            size = context.get_abi_sizeof(data.type.pointee)
-            return builder.bitcast(builder.gep(data, [index]), vector), size
+            return builder.gep(data, [index])
 
         def generate(context, builder, signature, values):
-            to, size = place(context, builder, target, values[0], values[1])
-            what, _ = place(context, builder, source, values[2], values[3])
-            builder.store(builder.load(what, align=size), to, align=size)
+            target, i, source, corner, step, weights, j, stride = values
+            number = context.get_data_type(memory.dtype)
+            size, row = context.get_abi_sizeof(number), ir.VectorType(number, taps)
+            total, lanes = None, ir.Constant(ir.VectorType(ir.IntType(32), taps), [0] * taps)
+            for _ in range(taps):
+                one = builder.load(place(context, builder, w, weights, j))
+                one = builder.insert_element(ir.Constant(row, ir.Undefined), one, ir.IntType(32)(0))
+                many = builder.shuffle_vector(one, ir.Constant(row, ir.Undefined), lanes)
+                pixels = place(context, builder, memory, source, corner)
+                pixels = builder.load(builder.bitcast(pixels, row.as_pointer()), align=size)
+                term = builder.fmul(many, pixels)
+                total = term if total is None else builder.fadd(total, term)
+                corner, j = builder.add(corner, step), builder.add(j, stride)
+            to = builder.bitcast(place(context, builder, u, target, i), row.as_pointer())
+            builder.store(total, to, align=size)
             return context.get_dummy_value()
 
-        return types.void(target, i, source, j), generate
+        intp = types.intp
+        return types.void(u, intp, memory, intp, intp, w, intp, intp), generate
 
-    return copy
+    return columns
 
 
-copy2, copy4 = _copier(2), _copier(4)
+columns2, columns4 = _columns(2), _columns(4)

@@ -40,6 +40,7 @@ from stn_ref.backends.cpu.taps import (
     channels_forward,
     plane_backward,
     plane_forward,
+    scatter,
 )
 
 TOGETHER = 4  # so many channels that lie together are taken together
@@ -53,7 +54,7 @@ def forward(first, last, U, where, rule, row_x, row_y, hat, fill, V):
     fast = fill == 0 and has_window(size[1], taps_x, rule) and has_window(size[0], taps_y, rule)
     where, row_x, row_y = lend(where), lend(row_x), lend(row_y)
     room = scratch(taps_x, taps_y, 0, 0, U.dtype)
-    ji, xy, safe, base, corner, place, w_x, w_y, found, u, r, own, _ = lend(room)
+    ji, xy, safe, base, corner, place, w_x, w_y, found, u, _, own, _ = lend(room)
     (memory, start, steps), (V_memory, V_start, V_steps) = flat(U), flat(V)
     together = C >= TOGETHER and steps[3] == 1 and V_steps[3] == 1
     in_line = V_steps[2] == 1 and V_steps[1] == out[1]
@@ -86,7 +87,7 @@ def forward(first, last, U, where, rule, row_x, row_y, hat, fill, V):
             for c in range(0 if together else C):
                 v = V_begin + c * V_steps[3]
                 values = V_memory[v + p : v + p + n] if in_line else own
-                plane_forward(memory, corner, steps, n, w_x, w_y, taps_x, taps_y, u, r, values)
+                plane_forward(memory, corner, steps, n, w_x, w_y, taps_x, taps_y, u, values)
                 odd |= not all_finite(values, np.uint64(0), n)
                 if not in_line:
                     places(p, n, out[1], v, V_steps, place)
@@ -186,9 +187,12 @@ def backward(
                             if special[q] or not abs(g[q]) < np.inf:
                                 g[q] = 0
                     plane_backward(
-                        memory, corner, steps, dU_memory, dU_corner, dU_steps, n, g, base[CHUNK:],
-                        rows, rows[0] <= low and high <= rows[1], w_x, w_y, taps_x, taps_y, phi_x,
-                        phi_y, u, r, pull,
+                        memory, corner, steps, n, g, w_x, w_y, taps_x, taps_y, phi_x, phi_y,
+                        u, r, pull,
+                    )  # fmt: skip
+                    scatter(
+                        dU_memory, dU_corner, dU_steps, n, g, base[CHUNK:], rows,
+                        rows[0] <= low and high <= rows[1], w_x, w_y, taps_x, taps_y, u,
                     )  # fmt: skip
                     for q in range(n):
                         corner[q] += steps[3]
