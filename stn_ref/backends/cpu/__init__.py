@@ -1,24 +1,22 @@
 """The CPU backend: Eqs. 3 to 7 as compiled loops, on as many threads as Numba is told to use.
 
-The work is cut into chunks of output pixels (`kernels`): their source points (`points`), what each
-weighs along an axis (`slots`, with the kernels of `rows`), then the sums over taps (`taps`), and
-`exact` for the few points that need care. Every result has the same bits at any number of threads.
+`forward` and `backward` cut the work into chunks of output pixels: their source points (`points`),
+what each weighs along an axis (`slots`, with the kernels of `rows`), then the sums over taps
+(`taps`), and `exact` for the few points that need care. `loops` runs them, on one thread or on
+several; every result has the same bits on any number.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from numba import types
 from numpy.typing import ArrayLike
 
-from stn_ref.backends.cpu import kernels
 from stn_ref.backends.cpu.chunks import DOUBLE, MATRIX, SINGLE
-from stn_ref.backends.cpu.compiling import compiled
+from stn_ref.backends.cpu.loops import run
 from stn_ref.backends.cpu.rows import CHUNK, row
-from stn_ref.backends.cpu.threads import Turn, workers
+from stn_ref.backends.cpu.threads import workers
 from stn_ref.backends.pixels import in_double, source_pixels, source_pixels_backward
 from stn_ref.backends.scalars import RULES, TIES
 from stn_ref.equations import AFFINE, BILINEAR, Transformation
@@ -148,7 +146,7 @@ def transform_backward(
 
 NO_POINTS32, NO_POINTS64 = np.empty((0, 0, 0, 2), np.float32), np.empty((0, 0, 0, 2))
 NO_MATRIX, NO_EXTENTS = np.empty((0, 3, 3)), np.empty(0)
-Where = tuple[int, Array, Array, Array, Array]  # see `kernels.find_points`
+Where = tuple[int, Array, Array, Array, Array]  # see `chunks.find_points`
 
 
 def _given(xy: Array) -> Where:
@@ -187,11 +185,10 @@ def _forward(
     U, taps = _strided(U), (kernel_x.support + 1) * (kernel_y.support + 1)
     hat = kernel_x is BILINEAR and kernel_y is BILINEAR
     units = -(-V.shape[1] * V.shape[2] // CHUNK) * len(V) if V.size else 0
-    arguments = (
-        *(U, where, RULES[padding]),
-        *(row(kernel_x, left=False), row(kernel_y, left=False), hat, fill, V),
-    )
-    _run("forward", U.dtype, units, V.size * taps, (), arguments)
+    row_x = row(kernel_x, left=False)
+    row_y = row_x if kernel_y is kernel_x else row(kernel_y, left=False)
+    arguments = (U, where, RULES[padding], row_x, row_y, hat, fill, V)
+    run("forward", U.dtype, units, V.size * taps, (), arguments)
 
 
 def _backward(
@@ -209,8 +206,7 @@ def _backward(
     padding_rule(padding)
     fill = fill_value(fill, padding)
     left = checked_tie(tie, (kernel_x, kernel_y)) in ("left", "central")
-    dU = _alike(U, U.shape)
-    dU.fill(0)
+    dU = _alike(U, U.shape, np.zeros)
     U, dV, taps = _strided(U), _strided(dV), (kernel_x.support + 1) * (kernel_y.support + 1)
     hat = kernel_x is BILINEAR and kernel_y is BILINEAR
     chunks, phi_x, phi_y = (
@@ -229,59 +225,25 @@ def _backward(
         *(dA, dPhi),
     )
     units = len(U) * stripes if dV.size else 0
-    _run("backward", U.dtype, units, work, (stripes,), arguments)
+    run("backward", U.dtype, units, work, (stripes,), arguments)
     total = dPhi.sum(axis=(0, 1))
     return dU, dA, (total[:phi_x], total[phi_x:])
 
 
-def _run(
-    name: str, dtype: np.dtype[Any], units: int, work: float, first: Any, arguments: Any
-) -> None:
-    """Do all units, here or on several threads."""
-    threads = min(workers(work), units)
-    if threads > 1:
-        with Turn() as granted:
-            if granted:
-                _kernel(f"{name}_on_threads", dtype)(threads, units, *first, *arguments)
-                return
-    if units:
-        _kernel(name, dtype)(0, units, *first, *arguments)
-
-
-@cache
-def _kernel(name: str, dtype: np.dtype[Any]) -> Any:
-    """A loop of `kernels`, compiled for feature maps of this dtype."""
-    i, d = types.int64, types.float64
-    value = types.float32 if dtype == np.float32 else types.float64
-    read, write = types.Array(value, 4, "A", readonly=True), types.Array(value, 4, "A")
-    xy = [types.Array(t, 4, "A", readonly=True) for t in (types.float32, d)]
-    row_type = types.Tuple((i, types.Array(d, 1, "C"), i, i, d))
-    where = types.Tuple((i, types.Array(d, 3, "C", readonly=True), types.Array(d, 1, "C"), *xy))
-    rows = [row_type, row_type, types.boolean]
-    if name.startswith("forward"):
-        signature = [i, i, read, where, i, *rows, d, write]
-    else:
-        dxy = [types.Array(t, 4, "C") for t in (types.float32, d)]
-        sums = [types.Array(d, 4, "C"), types.Array(d, 3, "C")]
-        signature = [i, i, i, read, read, where, i, *rows, i, d, write, *dxy, *sums]
-    function = getattr(kernels, name).py_func
-    return compiled(function, tuple(signature), parallel=name.endswith("threads"))
-
-
-def _alike(U: Array, shape: tuple[int, ...]) -> Array:
-    """An empty array whose axes lie in memory in the order of U's; broadcast ones are outermost."""
+def _alike(U: Array, shape: tuple[int, ...], make: Any = np.empty) -> Array:
+    """A new array whose axes lie in memory in the order of U's; broadcast ones are outermost."""
     if U.flags.c_contiguous:
-        return np.empty(shape, U.dtype)
+        return cast(Array, make(shape, U.dtype))
     order = sorted(range(4), key=lambda axis: -abs(U.strides[axis]) or -np.inf)
-    return np.empty([shape[axis] for axis in order], U.dtype).transpose(np.argsort(order))
+    return cast(Array, make([shape[axis] for axis in order], U.dtype).transpose(np.argsort(order)))
 
 
 def _strided(array: Array) -> Array:
     """The array, copied only if its elements do not lie at whole multiples of their size."""
-    size = array.itemsize
-    if not array.flags.aligned or any(s % size for s in array.strides):
-        return array.copy()
-    return array
+    flags, size = array.flags, array.itemsize
+    if flags.aligned and (flags.c_contiguous or not any(s % size for s in array.strides)):
+        return array
+    return array.copy()
 
 
 def _double_at_most(name: str, array: Array) -> Array:

@@ -15,6 +15,8 @@ from stn_ref.backends.cpu.slots import hat_slots, row_slots
 from stn_ref.backends.scalars import CLIP, RIGHT
 
 MATRIX, SINGLE, DOUBLE = range(3)  # where the points come from
+TOGETHER = 4  # so many channels that lie together are taken together
+MANY, ROOM = 16, 1 << 22  # so many planes are turned first, where they have no more pixels in all
 
 
 @inner
@@ -97,3 +99,10 @@ def store(values, n, dxy, p):
     for q in range(n):
         memory[2 * (p + q)] = values[q]
         memory[2 * (p + q) + 1] = values[CHUNK + q]
+
+
+@inner
+def turns(C, size, steps, out, V_steps):
+    """Whether there are many planes, each in line, so that it is worth to lay them side by side."""
+    in_line = steps[2] == 1 and steps[1] == size[1] and V_steps[2] == 1 and V_steps[1] == out[1]
+    return C >= MANY and size[0] * size[1] * C <= ROOM and in_line

@@ -91,6 +91,11 @@ def keep(owner):
     """Nothing; but what is passed here has lived until now."""
 
 
+def _place(context, builder, kind, array, index):
+    """The address of array[index]."""
+    return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
+
+
 def _columns(taps: int) -> Any:
     """`columns` for windows of so many pixels squared, the pixels of a row lying together."""
 
@@ -98,25 +103,21 @@ def _columns(taps: int) -> Any:
     def columns(context, u, i, memory, corner, step, w, j, stride):
         """u[i + s] = Σ_n w[j + n stride] memory[corner + n step + s], s = 0 … taps − 1."""
 
-        def place(context, builder, kind, array, index):
-            data = context.make_array(kind)(context, builder, array).data
-            return builder.gep(data, [index])
-
         def generate(context, builder, signature, values):
             target, i, source, corner, step, weights, j, stride = values
             number = context.get_data_type(memory.dtype)
             size, row = context.get_abi_sizeof(number), ir.VectorType(number, taps)
             total, lanes = None, ir.Constant(ir.VectorType(ir.IntType(32), taps), [0] * taps)
             for _ in range(taps):
-                one = builder.load(place(context, builder, w, weights, j))
+                one = builder.load(_place(context, builder, w, weights, j))
                 one = builder.insert_element(ir.Constant(row, ir.Undefined), one, ir.IntType(32)(0))
                 many = builder.shuffle_vector(one, ir.Constant(row, ir.Undefined), lanes)
-                pixels = place(context, builder, memory, source, corner)
+                pixels = _place(context, builder, memory, source, corner)
                 pixels = builder.load(builder.bitcast(pixels, row.as_pointer()), align=size)
                 term = builder.fmul(many, pixels)
                 total = term if total is None else builder.fadd(total, term)
                 corner, j = builder.add(corner, step), builder.add(j, stride)
-            to = builder.bitcast(place(context, builder, u, target, i), row.as_pointer())
+            to = builder.bitcast(_place(context, builder, u, target, i), row.as_pointer())
             builder.store(total, to, align=size)
             return context.get_dummy_value()
 
@@ -127,3 +128,39 @@ def _columns(taps: int) -> Any:
 
 
 columns2, columns4 = _columns(2), _columns(4)
+
+
+LANES = 8
+
+
+@intrinsic
+def transpose(context, target, i, across, source, j, down):
+    """target[i + c across + r] = source[j + r down + c] for r, c = 0 … 7: a block turned over."""
+
+    def generate(context, builder, signature, values):
+        to, i, across, of, j, down = values
+        number = context.get_data_type(source.dtype)
+        size, vector = context.get_abi_sizeof(number), ir.VectorType(number, LANES)
+        rows = []
+        for _ in range(LANES):
+            place = builder.bitcast(_place(context, builder, source, of, j), vector.as_pointer())
+            rows.append(builder.load(place, align=size))
+            j = builder.add(j, down)
+        half = LANES // 2
+        low = [k // 2 + (k % 2) * LANES for k in range(LANES)]
+        low, high = _lanes(low), _lanes([k + half for k in low])
+        for _ in range(3):  # 2³ = 8: each round interleaves row r with row r + 4
+            pairs = list(zip(rows[:half], rows[half:], strict=True))
+            rows = [builder.shuffle_vector(a, b, m) for a, b in pairs for m in (low, high)]
+        for row in rows:
+            place = builder.bitcast(_place(context, builder, target, to, i), vector.as_pointer())
+            builder.store(row, place, align=size)
+            i = builder.add(i, across)
+        return context.get_dummy_value()
+
+    intp = types.intp
+    return types.void(target, intp, intp, source, intp, intp), generate
+
+
+def _lanes(order):
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order)

@@ -7,6 +7,7 @@ costs a small function. Φ is an argument of it, so `hat(1)` and `hat(2)` are on
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from math import ceil, floor
 from threading import Lock
 from types import FunctionType
@@ -110,6 +111,11 @@ def row(kernel: Kernel, *, left: bool) -> Row:
 
     Raises TypeError if Numba cannot compile the kernel's functions.
     """
+    # finding it takes longer than a small image does; a Φ that is no tuple has no hash
+    return _known(kernel, left) if type(kernel.Phi) is tuple else _row_of(kernel, left)
+
+
+def _row_of(kernel: Kernel, left: bool) -> Row:
     base, chain = kernel, 0
     while base.normalises is not None:
         base, chain = base.normalises, 1
@@ -122,6 +128,9 @@ def row(kernel: Kernel, *, left: bool) -> Row:
     first, last = (-floor(s) if left else 1 - ceil(s)), ceil(s)
     Phi = np.array(kernel.Phi, np.float64)
     return _compiled[key].address, Phi, first, last - first + 1, s
+
+
+_known = lru_cache(maxsize=256)(_row_of)
 
 
 def _identity(function: Callable[..., Any]) -> Any:

@@ -2,7 +2,8 @@
 
 Planes: one channel at a time, all points of the chunk: down the columns of each window (a row's
 pixels in one vector where they lie together), then across, many points in one vector. Channels that
-lie together are handled the other way round: one point at a time, all its channels.
+lie together are handled the other way round: one point at a time, all its channels; and so are
+many planes, which `turn` lays side by side before and apart after.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from stn_ref.backends.cpu.flat import columns2, columns4, inner
+from stn_ref.backends.cpu.flat import LANES, columns2, columns4, inner, transpose
 from stn_ref.backends.cpu.rows import CHUNK
 
 
@@ -62,6 +63,18 @@ def plane_forward(memory, corner, steps, n, w_x, w_y, taps_x, taps_y, u, V):
     """Eq. 3 on one plane: V = Σ_m k(x − m) Σ_n k(y − n) U_nm."""
     columns(memory, corner, steps, n, taps_x, taps_y, w_y, u)
     along(u, w_x, n, taps_x, V)
+
+
+@inner
+def turn(target, i, across, source, j, down, rows, columns):
+    """target[i + c across + r] = source[j + r down + c]: planes side by side, or apart again."""
+    whole_rows, whole_columns = rows // LANES * LANES, columns // LANES * LANES
+    for c in range(0, whole_columns, LANES):
+        for r in range(0, whole_rows, LANES):
+            transpose(target, i + c * across + r, across, source, j + r * down + c, down)
+    for r in range(rows):
+        for c in range(whole_columns if r < whole_rows else 0, columns):
+            target[np.uint64(i + c * across + r)] = source[np.uint64(j + r * down + c)]
 
 
 @inner
@@ -145,42 +158,57 @@ def scatter(dU, corner, steps, n, g, base, rows, whole, w_x, w_y, taps_x, taps_y
 
 
 @njit(fastmath={"reassoc", "nsz"}, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def dot(a, i, b, j, n):
-    """Σ a b, in whatever order the vector units like, the same one every time."""
-    total = a.dtype.type(0)
-    for c in range(n):
-        total += a[i + np.uint64(c)] * b[j + np.uint64(c)]
+def pull_and_give(g, v, memory, u, dU, to, w, C):
+    """Σ_c dV_c U_c at one tap, and dU_c += w dV_c.
+
+    The sum is in whatever order the vector units like, the same one every time.
+    """
+    total = g.dtype.type(0)
+    for c in range(C):
+        i = np.uint64(c)
+        total += g[v + i] * memory[u + i]
+        dU[to + i] += w * g[v + i]
     return total
 
 
 @inner
 def channels_backward(
     memory, corner, steps, dU, dU_corner, dU_steps, n, C, g, place, special, base, rows,
-    w_x, w_y, taps_x, taps_y, phi_x, phi_y, pull,
+    w_x, w_y, taps_x, taps_y, phi_x, phi_y, u, waste, pull,
 ):  # fmt: skip
     """Eqs. 6 and 7 for channels that lie together, and the sums for Φ, but for special points.
 
-    g is the memory of dV, place where each point's channels begin in it.
+    g is the memory of dV, place where each point's channels begin in it; waste has room for them.
     """
-    for q in range(n):
-        if special[q]:
-            continue
-        v = np.uint64(place[q])
-        for row in range(taps_y):
+    zero = g.dtype.type(0)
+    for row in range(taps_y):
+        for q in range(n):
             mine = rows[0] <= base[q] + row < rows[1]
-            y = row * CHUNK + q
             for s in range(taps_x):
-                x = s * CHUNK + q
-                u = np.uint64(corner[q] + row * steps[1] + s * steps[2])
-                both = dot(g, v, memory, u, C)
-                for a in range(1 + phi_x):
-                    slope = w_x[(1 + a) * taps_x * CHUNK + x] * w_y[y]
-                    pull[(0 if a == 0 else 1 + a) * CHUNK + q] += both * slope
-                for a in range(1 + phi_y):
-                    slope = w_x[x] * w_y[(1 + a) * taps_y * CHUNK + y]
-                    pull[(1 if a == 0 else 1 + phi_x + a) * CHUNK + q] += both * slope
+                u[s * CHUNK + q] = 0
+                if special[q]:
+                    continue
+                v = np.uint64(place[q])
+                at = np.uint64(corner[q] + row * steps[1] + s * steps[2])
                 if mine:
+                    w = w_x[s * CHUNK + q] * w_y[row * CHUNK + q]
                     to = np.uint64(dU_corner[q] + row * dU_steps[1] + s * dU_steps[2])
-                    w = w_x[x] * w_y[y]
-                    for c in range(C):
-                        dU[to + np.uint64(c)] += w * g[v + np.uint64(c)]
+                    u[s * CHUNK + q] = pull_and_give(g, v, memory, at, dU, to, w, C)
+                else:  # the same loop, so that the sum has the same order
+                    u[s * CHUNK + q] = pull_and_give(g, v, memory, at, waste, np.uint64(0), zero, C)
+        for s in range(taps_x):
+            pulls = u[s * CHUNK :]
+            x, y = s * CHUNK, row * CHUNK
+            for a in range(1 + phi_x):
+                slope, k = w_x[(1 + a) * taps_x * CHUNK + x :], w_y[y:]
+                add_triples(pulls, slope, k, n, pull[(0 if a == 0 else 1 + a) * CHUNK :])
+            for a in range(1 + phi_y):
+                slope, k = w_y[(1 + a) * taps_y * CHUNK + y :], w_x[x:]
+                add_triples(pulls, slope, k, n, pull[(1 if a == 0 else 1 + phi_x + a) * CHUNK :])
+
+
+@inner
+def add_triples(a, b, c, n, total):
+    """total += a b c."""
+    for q in range(n):
+        total[q] += a[q] * (b[q] * c[q])

@@ -1,8 +1,6 @@
-"""The two loops over output pixels: V from U, and dU, dx, dy, dΦ from dV.
+"""dU, dxy or dθ, and dΦ from dV: Eqs. 6 and 7 for all output pixels, a chunk at a time.
 
-A unit of work is a chunk of output pixels of one image. Where a point comes from, how its taps
-reach the plane, and what they weigh are found for a whole chunk at once (`points`, `slots`), then
-the taps are summed (`taps`); the few points that those loops cannot take are done by `exact`.
+A unit of work is a band of rows of one image's dU; see `forward` for the steps within a chunk.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ from numba import njit, prange
 from stn_ref.backends.cpu.chunks import (
     MATRIX,
     SINGLE,
+    TOGETHER,
     all_finite,
     corners,
     find_points,
@@ -21,8 +20,9 @@ from stn_ref.backends.cpu.chunks import (
     lowest,
     scratch,
     store,
+    turns,
 )
-from stn_ref.backends.cpu.exact import point_backward, point_forward
+from stn_ref.backends.cpu.exact import point_backward
 from stn_ref.backends.cpu.flat import flat, keep, lend
 from stn_ref.backends.cpu.points import (
     coefficients,
@@ -33,80 +33,14 @@ from stn_ref.backends.cpu.points import (
     tamed,
     wild,
 )
-from stn_ref.backends.cpu.rows import CHUNK, VALUES
+from stn_ref.backends.cpu.rows import CHUNK
 from stn_ref.backends.cpu.slots import has_window
 from stn_ref.backends.cpu.taps import (
     channels_backward,
-    channels_forward,
     plane_backward,
-    plane_forward,
     scatter,
+    turn,
 )
-
-TOGETHER = 4  # so many channels that lie together are taken together
-
-
-@njit
-def forward(first, last, U, where, rule, row_x, row_y, hat, fill, V):
-    """V for units first … last − 1; unit = chunk · B + image, so that a lattice serves a batch."""
-    (B, C), size, out = (U.shape[0], U.shape[3]), U.shape[1:3], V.shape[1:3]
-    taps_x, taps_y = row_x[3], row_y[3]
-    fast = fill == 0 and has_window(size[1], taps_x, rule) and has_window(size[0], taps_y, rule)
-    where, row_x, row_y = lend(where), lend(row_x), lend(row_y)
-    room = scratch(taps_x, taps_y, 0, 0, U.dtype)
-    ji, xy, safe, base, corner, place, w_x, w_y, found, u, _, own, _ = lend(room)
-    (memory, start, steps), (V_memory, V_start, V_steps) = flat(U), flat(V)
-    together = C >= TOGETHER and steps[3] == 1 and V_steps[3] == 1
-    in_line = V_steps[2] == 1 and V_steps[1] == out[1]
-    at = -1
-    for unit in range(first, last):
-        chunk, b = unit // B, unit % B
-        p = chunk * CHUNK
-        n = min(CHUNK, out[0] * out[1] - p)
-        if chunk != at and where[0] == MATRIX:
-            lattice(p, n, out[0], out[1], ji)
-            at = chunk
-        begin, V_begin = start + b * steps[0], V_start + b * V_steps[0]
-        find_points(where, b, p, n, size, ji, xy)
-        odd = True
-        if fast:
-            odd = wild(xy, n)
-            near = xy
-            if odd:
-                tamed(xy, n, safe)
-                near = safe
-            find_windows(near, n, size, rule, row_x, row_y, hat, VALUES, base, w_x, w_y, found)
-            corners(base, n, begin, steps, corner)
-            if together:
-                places(p, n, out[1], V_begin, V_steps, place)
-                channels_forward(
-                    memory, corner, steps, n, C, w_x, w_y, taps_x, taps_y, V_memory, place
-                )
-                for q in range(n):
-                    odd |= not all_finite(V_memory, np.uint64(place[q]), C)
-            for c in range(0 if together else C):
-                v = V_begin + c * V_steps[3]
-                values = V_memory[v + p : v + p + n] if in_line else own
-                plane_forward(memory, corner, steps, n, w_x, w_y, taps_x, taps_y, u, values)
-                odd |= not all_finite(values, np.uint64(0), n)
-                if not in_line:
-                    places(p, n, out[1], v, V_steps, place)
-                    for q in range(n):
-                        V_memory[np.uint64(place[q])] = values[q]
-                for q in range(n):
-                    corner[q] += steps[3]
-        if odd:
-            places(p, n, out[1], V_begin, V_steps, place)
-            for q in range(n):
-                again = not fast or not tame(xy, q)
-                for c in range(C):
-                    again |= not abs(V_memory[np.uint64(place[q] + c * V_steps[3])]) < np.inf
-                if again:
-                    point_forward(
-                        xy[q], xy[CHUNK + q], (memory, begin, steps), size, C, rule, row_x, row_y,
-                        fill, V_memory, place[q], V_steps[3],
-                    )  # fmt: skip
-    keep(room)
 
 
 @njit
@@ -130,15 +64,27 @@ def backward(
     special, pulls, dxy = lend(more)
     (memory, start, steps), (dU_memory, dU_start, dU_steps) = flat(U), flat(dU)
     V_memory, V_start, V_steps = flat(dV)
-    dU_corner = corner[CHUNK:]
+    dU_corner = corner[CHUNK:]  # where planes are turned, the places of dV
     together = C >= TOGETHER and steps[3] == 1 and dU_steps[3] == 1 and V_steps[3] == 1
+    turned = fast and turns(C, size, steps, out, V_steps)
+    area = size[0] * size[1] * C if turned else 0
+    in_chunk = CHUNK * C if turned else 0
+    aside = np.empty(area, U.dtype), np.empty(area, U.dtype), np.empty(in_chunk, U.dtype)
+    spill = np.empty(C, U.dtype)
+    waste = lend(spill)
+    (side, dU_side, g_side), side_steps = lend(aside), (0, size[1] * C, C, 1)
     chunks = (out[0] * out[1] + CHUNK - 1) // CHUNK
     for unit in range(first, last):
         b, stripe = unit // stripes, unit % stripes
         rows = (stripe * size[0] // stripes, (stripe + 1) * size[0] // stripes)
         begin, V_begin = start + b * steps[0], V_start + b * V_steps[0]
         plane = memory, begin, steps
-        dU_plane = dU_memory, dU_start + b * dU_steps[0], dU_steps
+        dU_begin = dU_start + b * dU_steps[0]
+        dU_plane = dU_memory, dU_begin, dU_steps
+        if turned:
+            turn(side, 0, C, memory, begin, steps[3], C, size[0] * size[1])
+            dU_side[:] = 0
+            dU_plane = dU_side, 0, side_steps
         for chunk in range(chunks):
             p = chunk * CHUNK
             n = min(CHUNK, out[0] * out[1] - p)
@@ -161,17 +107,29 @@ def backward(
                 low, high = lowest(base[CHUNK:], n), highest(base[CHUNK:], n) + taps_y
                 if not mine and not odd and (high <= rows[0] or rows[1] <= low):
                     continue
-                corners(base, n, begin, steps, corner)
-                corners(base, n, dU_plane[1], dU_steps, dU_corner)
+                if turned:
+                    turn(g_side, 0, C, V_memory, V_begin + p, V_steps[3], C, n)
+                    corners(base, n, 0, side_steps, corner)
+                    places(0, n, 1, 0, (0, C, C, 1), dU_corner)
+                    for q in range(n):
+                        special[q] |= not all_finite(g_side, np.uint64(q * C), C)
+                    channels_backward(
+                        side, corner, side_steps, dU_side, corner, side_steps, n, C, g_side,
+                        dU_corner, special, base[CHUNK:], rows, w_x, w_y, taps_x, taps_y,
+                        phi_x, phi_y, u, waste, pull,
+                    )  # fmt: skip
+                else:
+                    corners(base, n, begin, steps, corner)
+                    corners(base, n, dU_begin, dU_steps, dU_corner)
                 if together:
                     for q in range(n):
                         special[q] |= not all_finite(V_memory, np.uint64(place[q]), C)
                     channels_backward(
                         memory, corner, steps, dU_memory, dU_corner, dU_steps, n, C, V_memory,
                         place, special, base[CHUNK:], rows, w_x, w_y, taps_x, taps_y, phi_x, phi_y,
-                        pull,
+                        u, waste, pull,
                     )  # fmt: skip
-                for c in range(0 if together else C):
+                for c in range(0 if together or turned else C):
                     for q in range(n):
                         g[q] = V_memory[np.uint64(place[q] + c * V_steps[3])]
                     if odd or not all_finite(g, np.uint64(0), n):
@@ -197,7 +155,7 @@ def backward(
                     for q in range(n):
                         corner[q] += steps[3]
                         dU_corner[q] += dU_steps[3]
-            if odd or not all_finite(pull, np.uint64(0), len(pull)) or together:
+            if odd or not all_finite(pull, np.uint64(0), len(pull)) or together or turned:
                 for q in range(n):
                     again = special[q]
                     for a in range(len(pulls)):
@@ -225,18 +183,11 @@ def backward(
                 store(dxy, n, dxy32[b], p)
             else:
                 store(dxy, n, dxy64[b], p)
-    keep((room, more))
-
-
-# The same on several threads: each takes a run of units, and the bits do not depend on which.
-
-
-@njit(parallel=True)
-def forward_on_threads(threads, units, U, where, rule, row_x, row_y, hat, fill, V):
-    """`forward` for all units."""
-    for w in prange(threads):
-        first, last = w * units // threads, (w + 1) * units // threads
-        forward(first, last, U, where, rule, row_x, row_y, hat, fill, V)
+        if turned:
+            at = rows[0] * size[1]
+            count = (rows[1] - rows[0]) * size[1]
+            turn(dU_memory, dU_begin + at, dU_steps[3], dU_side, at * C, C, count, C)
+    keep((room, more, aside, spill))
 
 
 @njit(parallel=True)
