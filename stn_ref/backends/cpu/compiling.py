@@ -64,7 +64,7 @@ class _Locator:
         pass
 
     def get_source_stamp(self) -> str:
-        return str(folder())  # its hash stands for the sources
+        return Path(self.get_cache_path()).name  # the hash of the sources
 
     def get_disambiguator(self) -> str:
         return str(self.line)

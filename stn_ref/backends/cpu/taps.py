@@ -132,8 +132,9 @@ def scatter(dU, corner, steps, n, g, base, rows, whole, w_x, w_y, taps_x, taps_y
     """Eq. 6 on one plane: dU_nm += dV k(x − m) k(y − n), on rows[0] … rows[1] − 1.
 
     base is the row where each window begins; `whole` says that all windows lie on those rows.
+    Each pixel is added to in the order of the points, whatever the rows.
     """
-    if whole and taps_x == 2 and taps_y == 2:
+    if taps_x == 2 and taps_y == 2:
         for q in range(n):
             above, below = g[q] * w_y[q], g[q] * w_y[CHUNK + q]
             u[q], u[CHUNK + q] = above * w_x[q], above * w_x[CHUNK + q]
@@ -141,10 +142,12 @@ def scatter(dU, corner, steps, n, g, base, rows, whole, w_x, w_y, taps_x, taps_y
         for q in range(n):
             a, b = np.uint64(corner[q]), np.uint64(corner[q] + steps[2])
             c, d = np.uint64(corner[q] + steps[1]), np.uint64(corner[q] + steps[1] + steps[2])
-            dU[a] += u[q]
-            dU[b] += u[CHUNK + q]
-            dU[c] += u[2 * CHUNK + q]
-            dU[d] += u[3 * CHUNK + q]
+            if whole or rows[0] <= base[q] < rows[1]:
+                dU[a] += u[q]
+                dU[b] += u[CHUNK + q]
+            if whole or rows[0] <= base[q] + 1 < rows[1]:
+                dU[c] += u[2 * CHUNK + q]
+                dU[d] += u[3 * CHUNK + q]
         return
     for row in range(taps_y):
         for s in range(taps_x):
