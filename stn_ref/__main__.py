@@ -1,4 +1,4 @@
-"""The command line: `python -m stn_ref demo | check | info`."""
+"""The command line: `python -m stn_ref demo | check | bench | info`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def main(argv: list[str] | None = None) -> int:
     demo.add_argument("--out", type=Path, default=Path("figures"), help="where figures go")
     demo.add_argument("--quick", action="store_true", help="draw at low resolution")
     commands.add_parser("check", help="hold every gradient against finite differences")
+    bench = commands.add_parser("bench", help="time the CPU backend beside PyTorch and OpenCV")
+    bench.add_argument("--out", type=Path, default=Path("benchmarks/cpu.json"), help="the numbers")
+    bench.add_argument("--figure", type=Path, default=Path("figures/roofline_cpu.png"))
+    bench.add_argument("--quick", action="store_true", help="tiny shapes, a few repeats")
+    bench.add_argument("--seed", type=int, default=0, help="of the maps and the drawn shapes")
     commands.add_parser("info", help="versions, and the backends that can run here")
     arguments = parser.parse_args(argv)
 
@@ -29,6 +34,11 @@ def main(argv: list[str] | None = None) -> int:
     import matplotlib
 
     matplotlib.use("agg")
+    if arguments.command == "bench":
+        from stn_ref.bench import bench as run_bench
+
+        run_bench(arguments.out, arguments.figure, quick=arguments.quick, seed=arguments.seed)
+        return 0
     from stn_ref.demo import demo as run_demo
     from stn_ref.demo import print_checks
 

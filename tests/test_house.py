@@ -18,8 +18,8 @@ FLOORS = [
     ("api", "tracing", "data", "checks"),
     ("__init__",),
     ("plots",),
-    ("diagrams",),
-    ("demo",),
+    ("diagrams", "roofline"),
+    ("demo", "bench"),
     ("__main__",),
 ]
 
