@@ -126,6 +126,7 @@ def check(c: Case, rng: Any) -> None:
     """
     B, _, H, W = c.shape
     tasks, name = ours(c), f"{c.shape} {c.layout} {c.kernel.name}"
+    tolerance = 6e-7 if c.kernel is BILINEAR else 3e-6  # maps lie in [0, 1]
     V, (dU, dxy, _) = tasks["grid forward"](), tasks["grid backward"]()
     fused, (dU_fused, _) = tasks["fused forward"](), tasks["fused backward"]()
     b = int(rng.integers(B))
@@ -133,7 +134,7 @@ def check(c: Case, rng: Any) -> None:
     exact = source_pixels(c.theta[b : b + 1], AFFINE, (H, W), (H, W), False)[:, i, j][:, None]
     for found, xy in ((V, c.xy[b : b + 1, i, j][:, None]), (fused, exact)):
         truth = reference.sample(c.U[b : b + 1], xy, kernel=c.kernel)[0, 0]
-        if not np.allclose(found[b, i, j], truth, rtol=1e-5, atol=1e-5):
+        if not np.allclose(found[b, i, j], truth, rtol=0, atol=tolerance):
             raise AssertionError(f"{name}: V is wrong by {np.abs(found[b, i, j] - truth).max()}")
     one = c.dV[b, i, j][None, None], c.U[b : b + 1], c.xy[b : b + 1, i, j][:, None]
     _, truth, _ = reference.sample_backward(*one, kernel=c.kernel)
