@@ -1,8 +1,8 @@
 """The CPU backend: Eqs. 3 to 7 as compiled loops, on as many threads as Numba is told to use.
 
-`forward` and `backward` cut the work into chunks of output pixels: their source points (`points`),
-what each weighs along an axis (`slots`, with the kernels of `rows`), then the sums over taps
-(`taps`), and `exact` for the few points that need care. `loops` runs them, on one thread or on
+`forward` and `backward` cut the output into tiles (`chunks`): their source points (`points`), what
+each weighs along an axis (`slots`, with the kernels of `rows`), then the sums over taps (`taps`, or
+`pairs` for windows of two by two), and `exact` for the few points that need care. `loops` runs them, on one thread or on
 several; every result has the same bits on any number.
 """
 
@@ -13,9 +13,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.backends.cpu.chunks import DOUBLE, MATRIX, SINGLE
+from stn_ref.backends.cpu.chunks import DOUBLE, MATRIX, SINGLE, tiling
 from stn_ref.backends.cpu.loops import run
-from stn_ref.backends.cpu.rows import CHUNK, row
+from stn_ref.backends.cpu.rows import row
 from stn_ref.backends.cpu.threads import workers
 from stn_ref.backends.pixels import in_double, source_pixels, source_pixels_backward
 from stn_ref.backends.scalars import RULES, TIES
@@ -184,7 +184,7 @@ def _forward(
     fill = fill_value(fill, padding)
     U, taps = _strided(U), (kernel_x.support + 1) * (kernel_y.support + 1)
     hat = kernel_x is BILINEAR and kernel_y is BILINEAR
-    units = -(-V.shape[1] * V.shape[2] // CHUNK) * len(V) if V.size else 0
+    units = tiling.py_func(V.shape[1:3])[-1] * len(V) if V.size else 0
     row_x = row(kernel_x, left=False)
     row_y = row_x if kernel_y is kernel_x else row(kernel_y, left=False)
     arguments = (U, where, RULES[padding], row_x, row_y, hat, fill, V)
@@ -210,7 +210,7 @@ def _backward(
     U, dV, taps = _strided(U), _strided(dV), (kernel_x.support + 1) * (kernel_y.support + 1)
     hat = kernel_x is BILINEAR and kernel_y is BILINEAR
     chunks, phi_x, phi_y = (
-        -(-dV.shape[1] * dV.shape[2] // CHUNK),
+        tiling.py_func(dV.shape[1:3])[-1],
         len(kernel_x.Phi),
         len(kernel_y.Phi),
     )

@@ -91,9 +91,56 @@ def keep(owner):
     """Nothing; but what is passed here has lived until now."""
 
 
-def _place(context, builder, kind, array, index):
+def place_of(context, builder, kind, array, index):
     """The address of array[index]."""
     return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
+
+
+@intrinsic
+def fetch_block(context, memory, start, rows, jump, length):
+    """Ask for `length` numbers from memory[start] on, and as many every `jump` after them.
+
+    They are brought near, if they are anywhere; nothing else happens.
+    """
+
+    def generate(context, builder, signature, values):
+        array, start, rows, jump, length = values
+        size = context.get_constant(
+            types.intp, context.get_abi_sizeof(context.get_data_type(memory.dtype))
+        )
+        place = builder.bitcast(place_of(context, builder, memory, array, start), BYTES)
+        sizes = [rows, builder.mul(jump, size), builder.mul(length, size)]
+        builder.call(_fetcher(builder.module), [place, *sizes])
+        return context.get_dummy_value()
+
+    intp = types.intp
+    return types.void(memory, intp, intp, intp, intp), generate
+
+
+BYTES, LINE = ir.IntType(8).as_pointer(), 64
+
+
+def _fetcher(module):
+    """A function of its own, never copied to where it is called: that is what takes time."""
+    if "stn_ref_fetch" in module.globals:
+        return module.globals["stn_ref_fetch"]
+    intp, flag = ir.IntType(64), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [BYTES, flag, flag, flag])
+    prefetch = cgutils.get_or_insert_function(module, kind, "llvm.prefetch.p0i8")
+    kind = ir.FunctionType(ir.VoidType(), [BYTES, intp, intp, intp])
+    function = ir.Function(module, kind, "stn_ref_fetch")
+    function.linkage = "linkonce_odr"
+    function.attributes.add("noinline")
+    start, rows, jump, length = function.args
+    builder = ir.IRBuilder(function.append_basic_block())
+    lines = builder.add(builder.sdiv(length, intp(LINE)), intp(2))  # wherever the first one begins
+    with cgutils.for_range(builder, rows) as row:
+        first = builder.gep(start, [builder.mul(row.index, jump)])
+        with cgutils.for_range(builder, lines) as line:
+            place = builder.gep(first, [builder.mul(line.index, intp(LINE))])
+            builder.call(prefetch, [place, flag(0), flag(3), flag(1)])  # to read, to keep, data
+    builder.ret_void()
+    return function
 
 
 def _columns(taps: int) -> Any:
@@ -109,15 +156,15 @@ def _columns(taps: int) -> Any:
             size, row = context.get_abi_sizeof(number), ir.VectorType(number, taps)
             total, lanes = None, ir.Constant(ir.VectorType(ir.IntType(32), taps), [0] * taps)
             for _ in range(taps):
-                one = builder.load(_place(context, builder, w, weights, j))
+                one = builder.load(place_of(context, builder, w, weights, j))
                 one = builder.insert_element(ir.Constant(row, ir.Undefined), one, ir.IntType(32)(0))
                 many = builder.shuffle_vector(one, ir.Constant(row, ir.Undefined), lanes)
-                pixels = _place(context, builder, memory, source, corner)
+                pixels = place_of(context, builder, memory, source, corner)
                 pixels = builder.load(builder.bitcast(pixels, row.as_pointer()), align=size)
                 term = builder.fmul(many, pixels)
                 total = term if total is None else builder.fadd(total, term)
                 corner, j = builder.add(corner, step), builder.add(j, stride)
-            to = builder.bitcast(_place(context, builder, u, target, i), row.as_pointer())
+            to = builder.bitcast(place_of(context, builder, u, target, i), row.as_pointer())
             builder.store(total, to, align=size)
             return context.get_dummy_value()
 
@@ -143,7 +190,7 @@ def transpose(context, target, i, across, source, j, down):
         size, vector = context.get_abi_sizeof(number), ir.VectorType(number, LANES)
         rows = []
         for _ in range(LANES):
-            place = builder.bitcast(_place(context, builder, source, of, j), vector.as_pointer())
+            place = builder.bitcast(place_of(context, builder, source, of, j), vector.as_pointer())
             rows.append(builder.load(place, align=size))
             j = builder.add(j, down)
         half = LANES // 2
@@ -153,7 +200,7 @@ def transpose(context, target, i, across, source, j, down):
             pairs = list(zip(rows[:half], rows[half:], strict=True))
             rows = [builder.shuffle_vector(a, b, m) for a, b in pairs for m in (low, high)]
         for row in rows:
-            place = builder.bitcast(_place(context, builder, target, to, i), vector.as_pointer())
+            place = builder.bitcast(place_of(context, builder, target, to, i), vector.as_pointer())
             builder.store(row, place, align=size)
             i = builder.add(i, across)
         return context.get_dummy_value()

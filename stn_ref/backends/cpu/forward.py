@@ -15,13 +15,21 @@ from stn_ref.backends.cpu.chunks import (
     TOGETHER,
     all_finite,
     corners,
+    fetch_windows,
+    find_hats,
     find_points,
     find_windows,
+    put,
     scratch,
+    tile_after,
+    tile_at,
+    tiling,
     turns,
+    widen,
 )
 from stn_ref.backends.cpu.exact import point_forward
-from stn_ref.backends.cpu.flat import flat, keep, lend
+from stn_ref.backends.cpu.flat import LANES, flat, keep, lend
+from stn_ref.backends.cpu.pairs import pairs_forward
 from stn_ref.backends.cpu.points import (
     lattice,
     places,
@@ -36,81 +44,97 @@ from stn_ref.backends.cpu.taps import (
     plane_forward,
     turn,
 )
+from stn_ref.backends.scalars import CLIP
 
 
 @njit
 def forward(first, last, U, where, rule, row_x, row_y, hat, fill, V):
     """V for units first … last − 1; unit = chunk · B + image, so that a lattice serves a batch.
 
-    Or unit = image · chunks + chunk where planes are turned.
+    Or unit = image · chunks + chunk where planes are turned or large.
     """
     (B, C), size, out = (U.shape[0], U.shape[3]), U.shape[1:3], V.shape[1:3]
     taps_x, taps_y = row_x[3], row_y[3]
     fast = fill == 0 and has_window(size[1], taps_x, rule) and has_window(size[0], taps_y, rule)
     where, row_x, row_y = lend(where), lend(row_x), lend(row_y)
     room = scratch(taps_x, taps_y, 0, 0, U.dtype)
-    ji, xy, safe, base, corner, place, w_x, w_y, found, u, _, own, _ = lend(room)
+    ji, xy, xy32, safe, base, corner, place, w_x, w_y, found, u, _, own, _ = lend(room)
     (memory, start, steps), (V_memory, V_start, V_steps) = flat(U), flat(V)
-    together = C >= TOGETHER and steps[3] == 1 and V_steps[3] == 1
     in_line = V_steps[2] == 1 and V_steps[1] == out[1]
+    paired = taps_x == 2 and taps_y == 2 and steps[2] == 1
     turned = fast and turns(C, size, steps, out, V_steps)
+    together = turned or (C >= TOGETHER and steps[3] == 1 and V_steps[3] == 1)
     aside = (
         np.empty(size[0] * size[1] * C if turned else 0, U.dtype),
         np.empty(CHUNK * C if turned else 0, U.dtype),
     )
-    (side, V_side), side_steps = lend(aside), (0, size[1] * C, C, 1)
-    chunks = (out[0] * out[1] + CHUNK - 1) // CHUNK
+    side, V_side = lend(aside)
+    source, target = (side, V_side) if turned else (memory, V_memory)
+    source_steps = (0, size[1] * C, C, 1) if turned else steps
+    simple = hat and rule <= CLIP  # `hat_slots` takes any point
+    cut = tiling(out)
+    chunks, wide = cut[-1], cut[4] > 1
     at, held = -1, -1
     for unit in range(first, last):
-        chunk, b = (unit % chunks, unit // chunks) if turned else (unit // B, unit % B)
-        p = chunk * CHUNK
-        n = min(CHUNK, out[0] * out[1] - p)
+        chunk, b = (unit % chunks, unit // chunks) if turned or wide else (unit // B, unit % B)
+        tile = tile_at(chunk, cut)
+        n = tile[1] * tile[2]
         if chunk != at and where[0] == MATRIX:
-            lattice(p, n, out[0], out[1], ji)
+            lattice(tile, out[0], out[1], ji)
             at = chunk
         begin, V_begin = start + b * steps[0], V_start + b * V_steps[0]
-        find_points(where, b, p, n, size, ji, xy)
-        odd = True
+        single = find_points(where, b, tile, tile_after(chunk, cut), size, ji, xy, xy32)
+        if single and not (fast and simple):
+            widen(xy32, n, xy)
+        odd = not fast
         if fast:
-            odd = wild(xy, n)
-            near = xy
-            if odd:
-                tamed(xy, n, safe)
-                near = safe
-            find_windows(near, n, size, rule, row_x, row_y, hat, VALUES, base, w_x, w_y, found)
-            if turned:
-                if b != held:
-                    turn(side, 0, C, memory, begin, steps[3], C, size[0] * size[1])
-                    held = b
-                corners(base, n, 0, side_steps, corner)
-                places(0, n, 1, 0, (0, C, C, 1), place)
-                channels_forward(
-                    side, corner, side_steps, n, C, w_x, w_y, taps_x, taps_y, V_side, place
-                )
-                odd |= not all_finite(V_side, np.uint64(0), n * C)
-                turn(V_memory, V_begin + p, V_steps[3], V_side, 0, C, n, C)
+            if single and simple:
+                find_hats(xy32, n, size, rule, VALUES, base, w_x, w_y)
+            elif simple:
+                find_hats(xy, n, size, rule, VALUES, base, w_x, w_y)
             else:
-                corners(base, n, begin, steps, corner)
+                odd = wild(xy, n)
+                tamed(xy, n, safe)
+                find_windows(safe, n, size, rule, row_x, row_y, VALUES, base, w_x, w_y, found)
+            if turned and b != held:
+                turn(side, 0, C, memory, begin, steps[3], C, size[0] * size[1])
+                held = b
+            corners(base, n, 0 if turned else begin, source_steps, corner)
+            if turned:
+                places((0, 1, n, n), 1, 0, (0, C, C, 1), place)
+            elif together or not in_line:
+                places(tile, out[1], V_begin, V_steps, place)
             if together:
-                places(p, n, out[1], V_begin, V_steps, place)
                 channels_forward(
-                    memory, corner, steps, n, C, w_x, w_y, taps_x, taps_y, V_memory, place
+                    source, corner, source_steps, n, C, w_x, w_y, taps_x, taps_y, target, place
                 )
                 for q in range(n):
-                    odd |= not all_finite(V_memory, np.uint64(place[q]), C)
-            for c in range(0 if together or turned else C):
-                v = V_begin + c * V_steps[3]
-                values = V_memory[v + p : v + p + n] if in_line else own
-                plane_forward(memory, corner, steps, n, w_x, w_y, taps_x, taps_y, u, values)
+                    odd |= not all_finite(target, np.uint64(place[q]), C)
+            elif wide:
+                fetch_windows(base, n, (taps_x, taps_y), memory, begin, steps, C)
+            for r in range(tile[1] if turned else 0):
+                v, own_row = V_begin + tile[0] + r * tile[3], r * tile[2] * C
+                turn(V_memory, v, V_steps[3], V_side, own_row, C, tile[2], C)
+            for c in range(0 if together else C):
+                v, offset = V_begin + c * V_steps[3], c * steps[3]
+                direct = in_line and tile[1] == 1 and n % LANES == 0
+                values = V_memory[v + tile[0] : v + tile[0] + n] if direct else own
+                if paired:
+                    pairs_forward(memory, corner, offset, steps[1], n, w_x, w_y, values)
+                else:
+                    plane_forward(
+                        memory, corner, offset, steps, n, w_x, w_y, taps_x, taps_y, u, values
+                    )
                 odd |= not all_finite(values, np.uint64(0), n)
-                if not in_line:
-                    places(p, n, out[1], v, V_steps, place)
+                if in_line and not direct:
+                    put(V_memory, v, tile, values)
+                elif not direct:
                     for q in range(n):
-                        V_memory[np.uint64(place[q])] = values[q]
-                for q in range(n):
-                    corner[q] += steps[3]
+                        V_memory[np.uint64(place[q] + c * V_steps[3])] = values[q]
         if odd:
-            places(p, n, out[1], V_begin, V_steps, place)
+            if single:
+                widen(xy32, n, xy)
+            places(tile, out[1], V_begin, V_steps, place)
             for q in range(n):
                 again = not fast or not tame(xy, q)
                 for c in range(C):

@@ -10,21 +10,23 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from stn_ref.backends.cpu.flat import flat, inner
+from stn_ref.backends.cpu.flat import fetch_block, flat, inner
 from stn_ref.backends.cpu.rows import CHUNK
 
 LIMIT = 2.0**30  # farther out a point is not for the fast loops
 
 
 @inner
-def lattice(start, n, height, width, ji):
-    """j − c′_x and i − c′_y of n output pixels that follow each other, row after row."""
+def lattice(tile, height, width, ji):
+    """j − c′_x and i − c′_y of the output pixels of a tile."""
+    start, rows, columns, jump = tile
     centre_x, centre_y, rows_per_pixel = (width - 1) / 2, (height - 1) / 2, 1.0 / width
-    for q in range(n):
-        p = float(start + q)
-        row = np.floor((p + 0.5) * rows_per_pixel)  # exact: p + ½ is never near a whole row
-        ji[q] = p - row * width - centre_x
-        ji[CHUNK + q] = row - centre_y
+    for r in range(rows):
+        for c in range(columns):
+            p = float(start + r * jump + c)
+            row = np.floor((p + 0.5) * rows_per_pixel)  # exact: p + ½ is never near a whole row
+            ji[r * columns + c] = p - row * width - centre_x
+            ji[CHUNK + r * columns + c] = row - centre_y
 
 
 @inner
@@ -67,61 +69,72 @@ def matrix_points_backward(rows, ji, n, dxy, sums):
     dxy holds dx and dy; a third section is filled with ∂L/∂den.
     """
     (a, b, c), (d, e, f), (g, h, k) = rows
-    for q in range(n):
-        den = g * ji[q] + h * ji[CHUNK + q] + k
-        inverse = 0.0 if den == 0 else 1 / den
-        dx = 0.0 if den == 0 else dxy[q] / den
-        dy = 0.0 if den == 0 else dxy[CHUNK + q] / den
-        x = 0.0 if dx == 0 else dx * (a * ji[q] + b * ji[CHUNK + q] + c)
-        y = 0.0 if dy == 0 else dy * (d * ji[q] + e * ji[CHUNK + q] + f)
-        dxy[q] = dx
-        dxy[CHUNK + q] = dy
-        dxy[2 * CHUNK + q] = -(x + y) * inverse
+    if g == 0 and h == 0 and k == 1:
+        for q in range(n):
+            x = 0.0 if dxy[q] == 0 else dxy[q] * (a * ji[q] + b * ji[CHUNK + q] + c)
+            y = dxy[CHUNK + q]
+            y = 0.0 if y == 0 else y * (d * ji[q] + e * ji[CHUNK + q] + f)
+            dxy[2 * CHUNK + q] = -(x + y)
+    else:
+        for q in range(n):
+            den = g * ji[q] + h * ji[CHUNK + q] + k
+            inverse = 0.0 if den == 0 else 1 / den
+            dx = 0.0 if den == 0 else dxy[q] / den
+            dy = 0.0 if den == 0 else dxy[CHUNK + q] / den
+            x = 0.0 if dx == 0 else dx * (a * ji[q] + b * ji[CHUNK + q] + c)
+            y = 0.0 if dy == 0 else dy * (d * ji[q] + e * ji[CHUNK + q] + f)
+            dxy[q] = dx
+            dxy[CHUNK + q] = dy
+            dxy[2 * CHUNK + q] = -(x + y) * inverse
     for r in range(3):
-        section = dxy[r * CHUNK : r * CHUNK + n]
-        sums[r, 0], sums[r, 1] = _dot(section, ji), _dot(section, ji[CHUNK:])
-        sums[r, 2] = _sum(section)
+        sums[r, 0], sums[r, 1], sums[r, 2] = _moments(dxy[r * CHUNK :], ji, n)
 
 
 @njit(fastmath={"reassoc", "nsz"}, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def _dot(a, b):
-    total = 0.0
-    for q in range(len(a)):
-        total += a[q] * b[q]
-    return total
-
-
-@njit(fastmath={"reassoc", "nsz"}, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def _sum(a):
-    total = 0.0
-    for q in range(len(a)):
+def _moments(a, ji, n):
+    """Σ a j, Σ a i and Σ a."""
+    across = down = total = 0.0
+    for q in range(n):
+        across += a[q] * ji[q]
+        down += a[q] * ji[CHUNK + q]
         total += a[q]
-    return total
+    return across, down, total
 
 
 @inner
-def grid_points(grid, b, start, n, xy):
-    """x and y of n points that the caller gave, whatever their precision and strides."""
+def grid_points(grid, b, tile, following, xy):
+    """x and y of a tile's points that the caller gave, whatever their precision and strides.
+
+    The points of the tile that follows are asked for; it has no rows if there is none to fetch.
+    """
+    start, rows, columns, jump = tile
     width = grid.shape[2]
     memory, first, (step_b, step_i, step_j, step) = flat(grid)
+    in_line = step == 1 and step_j == 2 and step_i == 2 * width
+    if in_line:
+        begin, lines, length, apart = following
+        fetch_block(memory, first + b * step_b + 2 * begin, lines, 2 * apart, 2 * length)
     first += b * step_b
-    if step == 1 and step_j == 2 and step_i == 2 * width:
-        near = memory[first + 2 * start : first + 2 * (start + n)]
-        for q in range(n):
-            xy[q] = near[2 * q]
-            xy[CHUNK + q] = near[2 * q + 1]
-    else:
-        for q in range(n):
-            p = first + (start + q) // width * step_i + (start + q) % width * step_j
-            xy[q], xy[CHUNK + q] = memory[np.uint64(p)], memory[np.uint64(p + step)]
+    for r in range(rows):
+        p, to = start + r * jump, r * columns
+        if in_line:
+            near = memory[first + 2 * p : first + 2 * (p + columns)]
+            for c in range(columns):
+                xy[to + c] = near[2 * c]
+                xy[CHUNK + to + c] = near[2 * c + 1]
+        else:
+            for c in range(columns):
+                at = first + (p + c) // width * step_i + (p + c) % width * step_j
+                xy[to + c] = memory[np.uint64(at)]
+                xy[CHUNK + to + c] = memory[np.uint64(at + step)]
 
 
 @inner
 def wild(xy, n):
     """Whether any of the points is not finite or so far out that no integer holds its cell."""
-    tame = 0
+    tame, limit = 0, xy.dtype.type(LIMIT)
     for q in range(n):
-        tame += (abs(xy[q]) < LIMIT) & (abs(xy[CHUNK + q]) < LIMIT)
+        tame += (abs(xy[q]) < limit) & (abs(xy[CHUNK + q]) < limit)
     return tame < n
 
 
@@ -140,11 +153,14 @@ def tamed(xy, n, safe):
 
 
 @inner
-def places(start, n, width, first, steps, place):
-    """Where in memory each of n output pixels begins; steps as of (B, H', W', C)."""
-    if steps[1] == width * steps[2]:
-        for q in range(n):
-            place[q] = first + (start + q) * steps[2]
-    else:
-        for q in range(n):
-            place[q] = first + (start + q) // width * steps[1] + (start + q) % width * steps[2]
+def places(tile, width, first, steps, place):
+    """Where in memory each output pixel of a tile begins; steps as of (B, H', W', C)."""
+    start, rows, columns, jump = tile
+    for r in range(rows):
+        p, to = start + r * jump, r * columns
+        if steps[1] == width * steps[2]:
+            for c in range(columns):
+                place[to + c] = first + (p + c) * steps[2]
+        else:
+            for c in range(columns):
+                place[to + c] = first + (p + c) // width * steps[1] + (p + c) % width * steps[2]

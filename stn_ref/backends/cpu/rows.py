@@ -26,7 +26,7 @@ from stn_ref.backends.scalars import EPS, LEFT, PAPER, RIGHT
 from stn_ref.equations import Kernel
 from stn_ref.equations.arguments import Array
 
-CHUNK = 512  # points at a time: what belongs to them stays in the first-level cache
+CHUNK = 512
 DOUBLES = types.CPointer(types.float64)
 ROW = types.void(
     types.intp, DOUBLES, types.intp, types.intp, types.float64, types.intp, DOUBLES, DOUBLES

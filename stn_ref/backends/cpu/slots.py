@@ -71,32 +71,34 @@ def fold(m, q, size, rule, taps, sections, k, w):
 def hat_slots(x, n, size, rule, tie, base, w):
     """Eq. 5, and the right derivative of Eq. 7, on a window of two pixels, base and base + 1.
 
-    For padding by nothing or by the edge. With the cell m = ⌊x⌋ and d = m − base, the hats stand
-    at t = x − base = f + d and at t − 1. Three loops: what is in float64, slopes, weights.
+    For padding by nothing or by the edge, and any x: ±∞ weighs nothing, or the edge; NaN is NaN.
+    The hats stand at t = x − base and at t − 1; ⌊x⌋ − base is 0 inside the window. Two loops: what
+    is in the precision of x, and the rest.
     """
     one, zero = w.dtype.type(1), w.dtype.type(0)
-    last, none = np.int32(size - 2), np.int32(0)
+    first, last = x.dtype.type(0), x.dtype.type(size - 2)
     for q in range(n):
         below = np.floor(x[q])
-        base[q] = np.int32(below)
-        w[q] = w.dtype.type(x[q] - below)
+        left = below if below > first else first
+        left = left if left < last else last
+        base[q] = np.int32(left)
+        w[q] = w.dtype.type(x[q] - left)
+        if tie != VALUES:
+            w[2 * CHUNK + q] = w.dtype.type(below - left)
     if tie != VALUES:
         turn = one if rule == NOTHING else zero  # beyond the edge nothing falls off but to nothing
         for q in range(n):
-            d = base[q] - min(max(base[q], none), last)
-            w[2 * CHUNK + q] = turn if d == -1 else -one if d == 0 else zero
-            w[3 * CHUNK + q] = one if d == 0 else -turn if d == 1 else zero
+            cell = w[2 * CHUNK + q]
+            w[2 * CHUNK + q] = turn if cell == -one else -one if cell == zero else zero
+            w[3 * CHUNK + q] = one if cell == zero else -turn if cell == one else zero
     if rule == NOTHING:
         for q in range(n):
-            m0 = min(max(base[q], none), last)
-            t = w[q] + w.dtype.type(np.int32(base[q] - m0))
-            base[q] = m0
-            w[q] = max(zero, one - abs(t))
-            w[CHUNK + q] = max(zero, one - abs(t - one))
+            h, k = one - abs(w[q]), one - abs(w[q] - one)
+            w[q] = zero if h < zero else h
+            w[CHUNK + q] = zero if k < zero else k
     else:
         for q in range(n):
-            m0 = min(max(base[q], none), last)
-            t = min(max(w[q] + w.dtype.type(np.int32(base[q] - m0)), zero), one)
-            base[q] = m0
+            t = zero if w[q] < zero else w[q]
+            t = one if t > one else t
             w[q] = one - t
             w[CHUNK + q] = t

@@ -11,33 +11,24 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from stn_ref.backends.cpu.flat import LANES, columns2, columns4, inner, transpose
+from stn_ref.backends.cpu.flat import LANES, columns4, inner, transpose
 from stn_ref.backends.cpu.rows import CHUNK
 
 
 @inner
-def columns(memory, corner, steps, n, taps_x, taps_y, w, u):
+def columns(memory, corner, offset, steps, n, taps_x, taps_y, w, u):
     """Σ_n U_nm k(y − n) for every column of each window: u[q taps_x + s]."""
-    if steps[2] == 1 and taps_x == 2 and taps_y == 2:
+    if steps[2] == 1 and taps_x == 4 and taps_y == 4:
         for q in range(n):
-            columns2(u, 2 * q, memory, corner[q], steps[1], w, q, CHUNK)
-    elif steps[2] == 1 and taps_x == 4 and taps_y == 4:
-        for q in range(n):
-            columns4(u, 4 * q, memory, corner[q], steps[1], w, q, CHUNK)
-    elif taps_x == 2 and taps_y == 2:
-        for q in range(n):
-            a, b = np.uint64(corner[q]), np.uint64(corner[q] + steps[2])
-            c, d = np.uint64(corner[q] + steps[1]), np.uint64(corner[q] + steps[1] + steps[2])
-            u[2 * q] = w[q] * memory[a] + w[CHUNK + q] * memory[c]
-            u[2 * q + 1] = w[q] * memory[b] + w[CHUNK + q] * memory[d]
-    else:
-        for q in range(n):
-            for s in range(taps_x):
-                total = w.dtype.type(0)
-                for row in range(taps_y):
-                    at = np.uint64(corner[q] + row * steps[1] + s * steps[2])
-                    total += w[row * CHUNK + q] * memory[at]
-                u[taps_x * q + s] = total
+            columns4(u, 4 * q, memory, corner[q] + offset, steps[1], w, q, CHUNK)
+        return
+    for q in range(n):
+        for s in range(taps_x):
+            total = w.dtype.type(0)
+            for row in range(taps_y):
+                at = np.uint64(corner[q] + offset + row * steps[1] + s * steps[2])
+                total += w[row * CHUNK + q] * memory[at]
+            u[taps_x * q + s] = total
 
 
 @inner
@@ -59,9 +50,9 @@ def along(u, w, n, taps, r):
 
 
 @inner
-def plane_forward(memory, corner, steps, n, w_x, w_y, taps_x, taps_y, u, V):
+def plane_forward(memory, corner, offset, steps, n, w_x, w_y, taps_x, taps_y, u, V):
     """Eq. 3 on one plane: V = Σ_m k(x − m) Σ_n k(y − n) U_nm."""
-    columns(memory, corner, steps, n, taps_x, taps_y, w_y, u)
+    columns(memory, corner, offset, steps, n, taps_x, taps_y, w_y, u)
     along(u, w_x, n, taps_x, V)
 
 
@@ -106,16 +97,16 @@ def channels_forward(memory, corner, steps, n, C, w_x, w_y, taps_x, taps_y, V, p
 
 @inner
 def plane_backward(
-    memory, corner, steps, n, g, w_x, w_y, taps_x, taps_y, phi_x, phi_y, u, r, pull
+    memory, corner, offset, steps, n, g, w_x, w_y, taps_x, taps_y, phi_x, phi_y, u, r, pull
 ):  # fmt: skip
     """Eq. 7 on one plane, and the sums for Φ: adds to dx, dy and dΦ in `pull`."""
     across, down = taps_x * CHUNK, taps_y * CHUNK
-    columns(memory, corner, steps, n, taps_x, taps_y, w_y, u)
+    columns(memory, corner, offset, steps, n, taps_x, taps_y, w_y, u)
     for a in range(1 + phi_x):
         along(u, w_x[(1 + a) * across :], n, taps_x, r)
         add_products(g, r, n, pull[(0 if a == 0 else 1 + a) * CHUNK :])
     for a in range(1 + phi_y):
-        columns(memory, corner, steps, n, taps_x, taps_y, w_y[(1 + a) * down :], u)
+        columns(memory, corner, offset, steps, n, taps_x, taps_y, w_y[(1 + a) * down :], u)
         along(u, w_x, n, taps_x, r)
         add_products(g, r, n, pull[(1 if a == 0 else 1 + phi_x + a) * CHUNK :])
 
@@ -128,35 +119,20 @@ def add_products(a, b, n, total):
 
 
 @inner
-def scatter(dU, corner, steps, n, g, base, rows, whole, w_x, w_y, taps_x, taps_y, u):
+def scatter(dU, corner, offset, steps, n, g, base, rows, whole, w_x, w_y, taps_x, taps_y, u):
     """Eq. 6 on one plane: dU_nm += dV k(x − m) k(y − n), on rows[0] … rows[1] − 1.
 
     base is the row where each window begins; `whole` says that all windows lie on those rows.
     Each pixel is added to in the order of the points, whatever the rows.
     """
-    if taps_x == 2 and taps_y == 2:
-        for q in range(n):
-            above, below = g[q] * w_y[q], g[q] * w_y[CHUNK + q]
-            u[q], u[CHUNK + q] = above * w_x[q], above * w_x[CHUNK + q]
-            u[2 * CHUNK + q], u[3 * CHUNK + q] = below * w_x[q], below * w_x[CHUNK + q]
-        for q in range(n):
-            a, b = np.uint64(corner[q]), np.uint64(corner[q] + steps[2])
-            c, d = np.uint64(corner[q] + steps[1]), np.uint64(corner[q] + steps[1] + steps[2])
-            if whole or rows[0] <= base[q] < rows[1]:
-                dU[a] += u[q]
-                dU[b] += u[CHUNK + q]
-            if whole or rows[0] <= base[q] + 1 < rows[1]:
-                dU[c] += u[2 * CHUNK + q]
-                dU[d] += u[3 * CHUNK + q]
-        return
     for row in range(taps_y):
         for s in range(taps_x):
             for q in range(n):
                 u[s * CHUNK + q] = g[q] * w_y[row * CHUNK + q] * w_x[s * CHUNK + q]
         for q in range(n):
-            if rows[0] <= base[q] + row < rows[1]:
+            if whole or rows[0] <= base[q] + row < rows[1]:
                 for s in range(taps_x):
-                    at = np.uint64(corner[q] + row * steps[1] + s * steps[2])
+                    at = np.uint64(corner[q] + offset + row * steps[1] + s * steps[2])
                     dU[at] += u[s * CHUNK + q]
 
 
