@@ -1,7 +1,8 @@
 """How fast the CPU backend is: beside PyTorch and OpenCV where they are installed, in one run.
 
-Every row is computed and checked before it is timed. The contestants take turns, so that whatever
-else the machine does falls on all of them; times are medians of processor time on one thread.
+Every case is computed and checked before it is timed. The contestants take turns, so that whatever
+else the machine does falls on all of them. Times are medians: of processor time on one thread, of
+the time that passes on all.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module, metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,11 +73,16 @@ def ours(c: Case) -> dict[str, Callable[[], Any]]:
     }
 
 
-def torchs(c: Case) -> dict[str, Callable[[], Any]]:
-    """The same by torch's affine_grid and grid_sample; backward without its forward pass."""
+def torchs(c: Case, *, turned: bool = False) -> dict[str, Callable[[], Any]]:
+    """The same by torch's affine_grid and grid_sample; backward without its forward pass.
+
+    `turned` gives it planar maps with their channels last.
+    """
     torch = import_module("torch")
     F, mode = torch.nn.functional, "bilinear" if c.kernel is BILINEAR else "bicubic"
     U, dV = (torch.from_numpy(a.transpose(0, 3, 1, 2)) for a in (c.U, c.dV))
+    if turned:
+        U, dV = (a.contiguous(memory_format=torch.channels_last) for a in (U, dV))
     theta, grid = torch.from_numpy(c.theta), torch.from_numpy(c.grid)
 
     def sample(U: Any, grid: Any) -> Any:
@@ -148,7 +155,11 @@ def check(c: Case, rng: Any) -> None:
             raise AssertionError(f"{name}: ⟨V, dV⟩ = {there} and ⟨U, dU⟩ = {back}")
 
 
-def in_turns(contestants: dict[str, Callable[[], Any]], seconds: float) -> dict[str, float]:
+def in_turns(
+    contestants: dict[str, Callable[[], Any]],
+    seconds: float,
+    clock: Callable[[], float] = time.process_time,
+) -> dict[str, float]:
     """The median time of each, in milliseconds; one after another, again and again."""
     for run in contestants.values():
         run()
@@ -157,9 +168,9 @@ def in_turns(contestants: dict[str, Callable[[], Any]], seconds: float) -> dict[
     start = time.perf_counter()
     while time.perf_counter() - start < seconds or len(times["ours"]) < 5:
         for name, run in contestants.items():
-            begin = time.process_time()
+            begin = clock()
             run()
-            times[name].append(time.process_time() - begin)
+            times[name].append(clock() - begin)
     return {name: 1e3 * float(np.median(t)) for name, t in times.items()}
 
 
@@ -169,22 +180,36 @@ def copy(c: Case, U: Array, V: Array) -> None:
     np.copyto(V, c.dV)
 
 
-def single_thread() -> list[str]:
-    """Tell everyone to use one thread; the names of the peers that are installed."""
-    import_module("numba").set_num_threads(1)
-    peers = []
-    for name, setting in (("torch", "set_num_threads"), ("cv2", "setNumThreads")):
-        try:
-            getattr(import_module(name), setting)(1)
-            peers.append(name)
-        except ImportError:
-            pass
-    return peers
+PEERS = {"torch": "set_num_threads", "cv2": "setNumThreads"}
 
 
-def measure(*, quick: bool, seconds: float, seed: int) -> dict[str, Any]:
-    """All rows, and the machine they were taken on."""
-    rng, peers = np.random.default_rng(seed), single_thread()
+def installed() -> list[str]:
+    """The peers that are."""
+    return [name for name in PEERS if find_spec(name)]
+
+
+def use_threads(number: int) -> None:
+    """Tell everyone to use so many."""
+    import_module("numba").set_num_threads(number)
+    for name in installed():
+        getattr(import_module(name), PEERS[name])(number)
+
+
+def fields(c: Case) -> dict[str, Any]:
+    """Who takes part in a case, with what they can do."""
+    U, V = np.empty_like(c.U), np.empty_like(c.dV)
+    taking: dict[str, Any] = {"ours": ours(c), "copy": dict.fromkeys(TASKS, partial(copy, c, U, V))}
+    if "torch" in installed():
+        taking["torch"] = torchs(c)
+        if c.layout == "planar" and c.shape[1] > 1:
+            taking["torch, channels last"] = torchs(c, turned=True)
+    if "cv2" in installed():
+        taking["opencv"] = opencvs(c)
+    return taking
+
+
+def all_cases(*, quick: bool, rng: Any) -> list[tuple[Any, str, Kernel]]:
+    """Shape, layout, kernel: the fixed ones and some drawn now."""
     shapes = list(QUICK if quick else SHAPES)
     for _ in range(1 if quick else 3):
         side = 12 if quick else 200
@@ -196,24 +221,28 @@ def measure(*, quick: bool, seconds: float, seed: int) -> dict[str, Any]:
         if shape[1] >= 4:
             cases.append((shape, "channels last", BILINEAR))
     cases.append(((1, 3, 12, 12) if quick else (8, 3, 512, 512), "planar", keys()))
-    rows = []
-    for shape, layout, kernel in progress(cases, "bench"):
+    return cases
+
+
+def measure(*, quick: bool, seconds: float, seed: int) -> dict[str, Any]:
+    """All rows, and the machine they were taken on."""
+    rng = np.random.default_rng(seed)
+    most, rows = int(import_module("numba").config.NUMBA_NUM_THREADS), []
+    for shape, layout, kernel in progress(all_cases(quick=quick, rng=rng), "bench"):
         c = case(shape, layout, kernel, rng)
         check(c, rng)
-        U, V = np.empty_like(c.U), np.empty_like(c.dV)
-        fields = {"ours": ours(c)}
-        fields |= {"torch": torchs(c)} if "torch" in peers else {}
-        fields |= {"opencv": opencvs(c)} if "cv2" in peers else {}
-        for task in TASKS:
-            runs = {name: tasks[task] for name, tasks in fields.items() if task in tasks}
-            runs["copy"] = partial(copy, c, U, V)
-            times = in_turns(runs, seconds)
-            rows.append(
-                {"shape": shape, "layout": layout, "kernel": kernel.name, "task": task}
-                | {"milliseconds": times}
-                | {"ratio": {n: t / times["ours"] for n, t in times.items() if n != "ours"}}
-            )
-    return {"machine": machine(peers), "threads": 1, "seed": seed, "rows": rows}
+        for threads in dict.fromkeys((1, most)):
+            use_threads(threads)
+            for task in TASKS:
+                runs = {name: tasks[task] for name, tasks in fields(c).items() if task in tasks}
+                clock = time.process_time if threads == 1 else time.perf_counter
+                times = in_turns(runs, seconds, clock)
+                rows.append(
+                    {"shape": shape, "layout": layout, "kernel": kernel.name, "task": task}
+                    | {"threads": threads, "milliseconds": times}
+                    | {"ratio": {n: t / times["ours"] for n, t in times.items() if n != "ours"}}
+                )
+    return {"machine": machine(installed()), "seed": seed, "rows": rows}
 
 
 def machine(peers: list[str]) -> dict[str, str]:
@@ -231,18 +260,22 @@ def machine(peers: list[str]) -> dict[str, str]:
 
 
 def table(result: dict[str, Any]) -> str:
-    """One line a row: time per output value, and how many times faster than each peer."""
-    lines = [f"{'shape':>20} {'layout':13} {'kernel':9} {'task':15} ns/value  torch opencv   copy"]
+    """One line a row: time per output value, and how many times faster than each peer.
+
+    torch: in the same layout; best: in whichever of its two was faster.
+    """
+    title = f"{'threads':>7} {'shape':>16} {'layout':13} {'kernel':9} {'task':15} ns/value"
+    lines = [f"{title}  torch   best opencv   copy"]
     for row in result["rows"]:
         B, C, H, W = row["shape"]
-        each = 1e6 * row["milliseconds"]["ours"] / (B * C * H * W)
-        marks = [
-            f"{row['ratio'][name]:6.2f}" if name in row["ratio"] else "     -"
-            for name in ("torch", "opencv", "copy")
-        ]
+        each, ratio = 1e6 * row["milliseconds"]["ours"] / (B * C * H * W), dict(row["ratio"])
+        both = [ratio[name] for name in ratio if name.startswith("torch")]
+        ratio |= {"best": min(both)} if both else {}
+        columns = ("torch", "best", "opencv", "copy")
+        marks = [f"{ratio[name]:6.2f}" if name in ratio else "     -" for name in columns]
         lines.append(
-            f"{','.join(map(str, row['shape'])):>20} {row['layout']:13} {row['kernel']:9} "
-            f"{row['task']:15} {each:8.2f} {' '.join(marks)}"
+            f"{row['threads']:7} {','.join(map(str, row['shape'])):>16} {row['layout']:13} "
+            f"{row['kernel']:9} {row['task']:15} {each:8.2f} {' '.join(marks)}"
         )
     return "\n".join(lines)
 
@@ -256,5 +289,6 @@ def bench(out: Path, figure: Path, *, quick: bool = False, seed: int = 0) -> Non
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result, indent=1) + "\n")
     figure.parent.mkdir(parents=True, exist_ok=True)
-    roofline(result["rows"]).savefig(figure, dpi=100)
+    alone = [row for row in result["rows"] if row["threads"] == 1]
+    roofline(alone).savefig(figure, dpi=100)
     print(f"{out}\n{figure}")

@@ -13,6 +13,7 @@ from stn_ref.plots import BLUE, GREEN, GREY, ORANGE
 MARKS = {
     "ours": (BLUE, "o", "stn_ref"),
     "torch": (ORANGE, "s", "PyTorch"),
+    "torch, channels last": (ORANGE, "D", "PyTorch, channels last"),
     "opencv": (GREEN, "^", "OpenCV"),
     "copy": (GREY, "|", "copying input and output"),
 }
@@ -38,7 +39,7 @@ def roofline(rows: Sequence[dict[str, Any]]) -> Figure:
                 ax.plot(speed, cases.index(_case(row)), mark, color=colour, ms=6, label=label)
     axes[0].set_yticks(range(len(cases)), cases, fontsize=8)
     names = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
-    figure.legend(names.values(), names, loc="outside lower center", ncols=4)
+    figure.legend(names.values(), names, loc="outside lower center", ncols=5)
     figure.suptitle("One thread: bytes of input and output per second; further right is faster")
     return figure
 

@@ -2,8 +2,8 @@
 
 `forward` and `backward` cut the output into tiles (`chunks`): their source points (`points`), what
 each weighs along an axis (`slots`, with the kernels of `rows`), then the sums over taps (`taps`, or
-`pairs` for windows of two by two), and `exact` for the few points that need care. `loops` runs them, on one thread or on
-several; every result has the same bits on any number.
+`pairs` for windows of two by two), and `exact` for the few points that need care. `loops` runs
+them, on one thread or on several; every result has the same bits on any number.
 """
 
 from __future__ import annotations

@@ -31,7 +31,8 @@ from stn_ref.backends.cpu.chunks import (
 )
 from stn_ref.backends.cpu.exact import point_backward
 from stn_ref.backends.cpu.flat import LANES, flat, keep, lend
-from stn_ref.backends.cpu.pairs import BOX, SLACK, cells, pairs_backward, unbox
+from stn_ref.backends.cpu.fours import four_cells, spread, unspread
+from stn_ref.backends.cpu.pairs import BOX, SUMS, cells, pairs_backward, unbox
 from stn_ref.backends.cpu.points import (
     coefficients,
     lattice,
@@ -70,13 +71,14 @@ def backward(
     V_memory, V_start, V_steps = flat(dV)
     dU_corner = corner[CHUNK:]  # where planes are turned, the places of dV
     pairs = taps_x == 2 and taps_y == 2 and steps[2] == 1 and phi_x + phi_y == 0
+    fours = taps_x == 4 and taps_y == 4
     in_line = V_steps[2] == 1 and V_steps[1] == out[1]
     turned = fast and turns(C, size, steps, out, V_steps)
     together = turned or (C >= TOGETHER and steps[3] == 1 and dU_steps[3] == 1 and V_steps[3] == 1)
     area = size[0] * size[1] * C if turned else 0
     in_chunk = CHUNK * C if turned else 0
     aside = np.empty(area, U.dtype), np.empty(area, U.dtype), np.empty(in_chunk, U.dtype)
-    spill = np.empty(C, U.dtype), np.zeros(4 * (BOX + SLACK) if pairs else 0, U.dtype)
+    spill = np.empty(C, U.dtype), np.zeros(SUMS if pairs or fours else 0, U.dtype)
     (side, dU_side, g_side), (waste, box) = lend(aside), lend(spill)
     source, target, given = (side, dU_side, g_side) if turned else (memory, dU_memory, V_memory)
     side_steps = (0, size[1] * C, C, 1)
@@ -92,7 +94,7 @@ def backward(
         dU_begin = dU_start + b * dU_steps[0]
         dU_plane = dU_memory, dU_begin, dU_steps
         if turned:
-            turn(side, 0, C, memory, begin, steps[3], C, size[0] * size[1])
+            turn(side, np.intp(0), C, memory, begin, steps[3], C, size[0] * size[1])
             dU_side[:] = 0
             dU_plane = dU_side, 0, side_steps
         for chunk in range(chunks):
@@ -126,18 +128,22 @@ def backward(
                 if not mine and not odd and (high <= rows[0] or rows[1] <= low):
                     continue
                 corners(base, n, 0 if turned else begin, source_steps, corner)
-                left, right = lowest(base, n), highest(base, n) + 2
+                left, right = lowest(base, n), highest(base, n) + taps_x
                 across = right - left
-                paired = pairs and across * (high - low + 1) <= BOX and not together
+                boxed = across * (high - low + 1) <= BOX and not together
+                paired, fourfold = pairs and boxed, fours and boxed
                 if paired:
                     cells(base, n, (left, low), across, dU_corner)
+                elif fourfold:
+                    four_cells(base, n, (left, low), (right, high), dU_corner)
                 else:
                     corners(base, n, 0 if turned else dU_begin, target_steps, dU_corner)
                 if turned:
                     for line in range(tile[1]):
                         v, own_row = V_begin + tile[0] + line * tile[3], line * tile[2] * C
                         turn(g_side, own_row, C, V_memory, v, V_steps[3], C, tile[2])
-                    places((0, 1, n, n), 1, 0, (0, C, C, 1), place)
+                    for q in range(n):
+                        place[q] = q * C
                 elif together or not in_line:
                     places(tile, out[1], V_begin, V_steps, place)
                 if together:
@@ -172,9 +178,9 @@ def backward(
                                     pull[a * CHUNK + q] += pulls[a]
                             if special[q] or not abs(g[q]) < np.inf:
                                 g[q] = 0
+                    g[n : (n + LANES - 1) // LANES * LANES] = 0
                     if paired:
                         box[: 4 * across * (high - low + 1) + 4] = 0
-                        g[n : (n + LANES - 1) // LANES * LANES] = 0
                         pairs_backward(
                             memory, corner, c * steps[3], steps[1], n, w_x, w_y, g, pull, box,
                             dU_corner,
@@ -188,6 +194,13 @@ def backward(
                             memory, corner, c * steps[3], steps, n, g, w_x, w_y, taps_x, taps_y,
                             phi_x, phi_y, u, r, pull,
                         )  # fmt: skip
+                    if fourfold:
+                        spread(g, n, w_x, w_y, (left, low), (right, high), box, dU_corner)
+                        unspread(
+                            box, (left, low), (right, high), rows, dU_memory,
+                            dU_begin + c * dU_steps[3], dU_steps,
+                        )  # fmt: skip
+                    elif not paired:
                         scatter(
                             dU_memory, dU_corner, c * dU_steps[3], dU_steps, n, g, base[CHUNK:],
                             rows, rows[0] <= low and high <= rows[1], w_x, w_y, taps_x, taps_y, u,

@@ -1,7 +1,7 @@
 """What belongs to one tile of output pixels, or chunk: its room, its source points, its windows.
 
 Points, weights, pixels and sums lie in flat arrays of their own, small enough for the first-level
-cache; both loops of `kernels` fill them in turn.
+cache; `forward` and `backward` fill them in turn.
 """
 
 from __future__ import annotations

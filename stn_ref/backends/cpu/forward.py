@@ -97,11 +97,12 @@ def forward(first, last, U, where, rule, row_x, row_y, hat, fill, V):
                 tamed(xy, n, safe)
                 find_windows(safe, n, size, rule, row_x, row_y, VALUES, base, w_x, w_y, found)
             if turned and b != held:
-                turn(side, 0, C, memory, begin, steps[3], C, size[0] * size[1])
+                turn(side, np.intp(0), C, memory, begin, steps[3], C, size[0] * size[1])
                 held = b
             corners(base, n, 0 if turned else begin, source_steps, corner)
             if turned:
-                places((0, 1, n, n), 1, 0, (0, C, C, 1), place)
+                for q in range(n):
+                    place[q] = q * C
             elif together or not in_line:
                 places(tile, out[1], V_begin, V_steps, place)
             if together:

@@ -21,9 +21,10 @@ from stn_ref.backends.cpu.rows import CHUNK
 
 BOX = 4 * CHUNK  # cells; where windows lie farther apart it is quicker to add one by one
 SLACK = 16  # cells around a box: those that no pixel asks for, and what the last vector overlooks
+SUMS = 4 * (BOX + SLACK + CHUNK)  # room for them, and for what the last points' vectors overlook
 
 
-class _Vectors:
+class Vectors:
     """Loads and stores of vectors of a dtype, and shuffles, for a function being built."""
 
     def __init__(self, context, builder, dtype):
@@ -81,7 +82,7 @@ class _Vectors:
         return self.builder.fadd(self.builder.fmul(a, b), self.builder.fmul(c, d))
 
 
-def _integers(context, builder, kind, array, q, step):
+def integers(context, builder, kind, array, q, step):
     """Eight integers of an array, from q on."""
     for i in range(LANES):
         index = builder.add(q, context.get_constant(types.intp, i * step))
@@ -93,7 +94,7 @@ def _windows(vectors, kinds, values):
     memory, corner = kinds
     source, corners, offset, down, q = values
     context, builder, rows = vectors.context, vectors.builder, ([], [])
-    for at in _integers(context, builder, corner, corners, q, 1):
+    for at in integers(context, builder, corner, corners, q, 1):
         at = builder.add(at, offset)
         rows[0].append(vectors.load(memory, source, at, 2))
         rows[1].append(vectors.load(memory, source, builder.add(at, down), 2))
@@ -110,7 +111,7 @@ def eight_forward(context, memory, corner, offset, down, w_x, w_y, V, q):
 
     def generate(context, builder, signature, values):
         source, corners, offset, down, across, along, target, q = values
-        v = _Vectors(context, builder, memory.dtype)
+        v = Vectors(context, builder, memory.dtype)
         a, b, c, d = _windows(v, (memory, corner), (source, corners, offset, down, q))
         above, below = (v.section(w_y, along, q, s) for s in range(2))
         left, right = (v.section(w_x, across, q, s) for s in range(2))
@@ -131,7 +132,7 @@ def eight_backward(context, memory, corner, offset, down, w_x, w_y, g, pull, box
 
     def generate(context, builder, signature, values):
         source, corners, offset, down, across, along, dV, pulls, sums, cells, q = values
-        v = _Vectors(context, builder, memory.dtype)
+        v = Vectors(context, builder, memory.dtype)
         a, b, c, d = _windows(v, (memory, corner), (source, corners, offset, down, q))
         above, below, above_slope, below_slope = (v.section(w_y, along, q, s) for s in range(4))
         left, right, left_slope, right_slope = (v.section(w_x, across, q, s) for s in range(4))
@@ -150,7 +151,7 @@ def eight_backward(context, memory, corner, offset, down, w_x, w_y, g, pull, box
         above, below = builder.fmul(gave, above), builder.fmul(gave, below)
         shares = [builder.fmul(y, x) for y in (above, below) for x in (left, right)]
         for share, at in zip(
-            v.turned(shares), _integers(context, builder, cell, cells, q, 1), strict=True
+            v.turned(shares), integers(context, builder, cell, cells, q, 1), strict=True
         ):
             v.store(builder.fadd(v.load(box, sums, at, 4), share), box, sums, at)
         return context.get_dummy_value()
@@ -169,7 +170,7 @@ def eight_folded(context, box, here, before, c, line, to):
 
     def generate(context, builder, signature, values):
         sums, here, before, c, target, to = values
-        v, four = _Vectors(context, builder, box.dtype), context.get_constant(types.intp, 4)
+        v, four = Vectors(context, builder, box.dtype), context.get_constant(types.intp, 4)
         at, total = builder.mul(c, four), None
         for start, skip, tap in ((here, 4, 0), (here, 0, 1), (before, 4, 2), (before, 0, 3)):
             index = builder.add(start, builder.add(at, context.get_constant(types.intp, skip)))
