@@ -69,7 +69,7 @@ def backward(
     special, pulls, dxy = lend(more)
     (memory, start, steps), (dU_memory, dU_start, dU_steps) = flat(U), flat(dU)
     V_memory, V_start, V_steps = flat(dV)
-    dU_corner = corner[CHUNK:]  # where planes are turned, the places of dV
+    dU_corner = corner[CHUNK:]  # where in dU, or in a box, each window begins
     pairs = taps_x == 2 and taps_y == 2 and steps[2] == 1 and phi_x + phi_y == 0
     fours = taps_x == 4 and taps_y == 4
     in_line = V_steps[2] == 1 and V_steps[1] == out[1]
