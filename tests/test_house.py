@@ -15,7 +15,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     ("equations",),
     ("backends", "knots", "gradcheck", "progress"),
-    ("api", "tracing", "data", "checks"),
+    ("api", "tracing", "data", "checks", "oracle"),
     ("__init__",),
     ("plots",),
     ("diagrams", "roofline"),

@@ -1,0 +1,51 @@
+"""Checks of what a dialect's function is given, and the way back to its layout and dtype."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from stn_ref.equations.arguments import Array
+
+
+def real(name: str, value: ArrayLike) -> Array:
+    """An array of float16, float32 or float64; TypeError if it is not."""
+    array = np.asarray(value)
+    if array.dtype not in (np.float16, np.float32, np.float64):
+        raise TypeError(f"{name} has dtype {array.dtype}; expected float16, float32 or float64")
+    return array
+
+
+def planar_images(name: str, value: ArrayLike) -> Array:
+    """(N, C, H, W) as (N, H, W, C), float64; ValueError if it is not, or its planes are empty."""
+    array = real(name, value)
+    if array.ndim != 4 or 0 in array.shape[2:]:
+        raise ValueError(f"{name} has shape {array.shape}; expected (N, C, H, W), H and W not 0")
+    return array.transpose(0, 2, 3, 1).astype(np.float64)
+
+
+def grid_of(name: str, value: ArrayLike, batch: int, dtype: np.dtype[Any]) -> Array:
+    """(N, H', W', 2) of this batch and dtype."""
+    array = real(name, value)
+    if array.ndim != 4 or array.shape[0] != batch or array.shape[3] != 2:
+        raise ValueError(f"{name} has shape {array.shape}; expected ({batch}, H', W', 2)")
+    if array.dtype != dtype:
+        raise TypeError(f"{name} has dtype {array.dtype} and the images {dtype}; they must agree")
+    return array
+
+
+def loss_of(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """The gradient of an output of this shape (N, C, H', W'), as (N, H', W', C), float64."""
+    array = real(name, value)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}; expected {shape}")
+    return array.transpose(0, 2, 3, 1).astype(np.float64)
+
+
+def switch(name: str, value: object) -> bool:
+    """A truth value: None, False and 0, or True and 1."""
+    if value is None or (isinstance(value, bool | np.bool_ | int) and value in (0, 1)):
+        return bool(value)
+    raise TypeError(f"{name} is {value!r}; expected True or False")

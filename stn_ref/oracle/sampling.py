@@ -1,0 +1,90 @@
+"""What every dialect comes down to: a coordinate in pixels, what the padding does to it, Eq. 3.
+
+A framework's function is translated to a `Sampling`: feature map, pixel coordinates, the map that
+the framework's padding applies to them, and a kernel and padding of ours for the taps. Values and
+gradients then are Eqs. 3, 6 and 7 in float64, at those coordinates or at others beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stn_ref import backends
+from stn_ref.equations import Kernel
+from stn_ref.equations.arguments import Array
+
+LARGE = 1 << 17  # from so many output values on, compiling loops costs less than doing without
+
+# (x, size) ↦ where one axis's coordinates are taken to, and the slope of that map
+AxisMap = Callable[[Array, int], tuple[Array, Array]]
+
+
+class Sampling(NamedTuple):
+    """One call of some framework's function, in our terms."""
+
+    U: Array  # (B, H, W, C), float64
+    p: Array  # (B, H', W', 2), float64: (x, y) in pixels, before padding
+    slope: tuple[float, float]  # ∂p/∂ of the framework's own coordinates, for x and y
+    kernel: Kernel
+    padding: str = "zeros"
+    fill: float = 0.0
+    move: AxisMap | None = None  # what padding does to a coordinate
+    rounds: bool = False  # whether coordinates are rounded, half to even, before Eq. 3
+    folds: bool = False  # whether a point outside, however far, comes back to some pixel
+
+    def moved(self, p: Array) -> tuple[Array, Array]:
+        """Where Eq. 3 samples, and ∂ of that/∂p, both like p."""
+        sizes = self.U.shape[2], self.U.shape[1]
+        axes = [np.moveaxis(p, -1, 0)[axis] for axis in range(2)]
+        if self.move is None:
+            pairs = [(x, np.ones_like(x)) for x in axes]
+        else:
+            pairs = [self.move(x, size) for x, size in zip(axes, sizes, strict=True)]
+        xy = np.stack([x for x, _ in pairs], axis=-1)
+        slope = np.stack([s for _, s in pairs], axis=-1)
+        return (np.rint(xy), 0 * slope) if self.rounds else (xy, slope)
+
+    def value(self, p: Array | None = None, U: Array | None = None) -> Array:
+        """V (B, H', W', C) by Eq. 3, float64; at other points or from another map if given."""
+        xy, _ = self.moved(self.p if p is None else p)
+        U = self.U if U is None else U
+        found: Array = _backend(xy, U).sample(U, xy, **self._taps())
+        return found
+
+    def gradient(self, dV: Array, p: Array | None = None) -> tuple[Array, Array]:
+        """dU by Eq. 6 and the gradient of the framework's coordinates by Eq. 7, float64."""
+        xy, slope = self.moved(self.p if p is None else p)
+        dU, dxy, _ = _backend(xy, self.U).sample_backward(dV, self.U, xy, **self._taps())
+        with np.errstate(invalid="ignore"):
+            return dU, np.where(slope == 0, 0.0, dxy * slope) * self.slope
+
+    def _taps(self) -> dict[str, Any]:
+        return {"kernel": self.kernel, "padding": self.padding, "fill": self.fill}
+
+
+def _backend(xy: Array, U: Array) -> Any:
+    return backends.get("cpu" if xy.size // 2 * U.shape[-1] > LARGE else "reference")
+
+
+def clipped(x: Array, size: int) -> tuple[Array, Array]:
+    """Onto 0 … size − 1. On the first and the last pixel it already counts as outside."""
+    last = float(size - 1)
+    inside = (x > 0) & (x < last)
+    return np.clip(np.where(np.isnan(x), 0.0, x), 0.0, last), inside * 1.0
+
+
+def mirrored(x: Array, size: int, low: float, high: float) -> tuple[Array, Array]:
+    """Folded about low and high, then clipped; what is not finite goes to pixel 0."""
+    span = high - low
+    if span == 0:
+        return np.zeros_like(x), np.zeros_like(x)
+    far = np.where(np.isfinite(x), x, low) - low
+    extra, flips = np.fmod(abs(far), span), np.floor(abs(far) / span)
+    odd = np.fmod(flips, 2) != 0
+    place = np.where(odd, span - extra, extra) + low
+    sign = np.where(far < 0, -1.0, 1.0) * np.where(odd, -1.0, 1.0)
+    place, inside = clipped(place, size)
+    return place, sign * inside
