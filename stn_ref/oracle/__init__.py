@@ -1,15 +1,18 @@
 """The oracle: what image sampling should give, in the dialect of the framework it is compared with.
 
-    from stn_ref.oracle import expected, torch
+    from stn_ref.oracle import check, expected, torch
 
     V, bound = expected(torch.grid_sample, input, grid)
     assert np.all(abs(found - V) <= bound)
 
+    check(my_grid_sample, like=torch.grid_sample, rng=rng).raise_if_failed()
+
 A module for each dialect, with that framework's names, arguments, layouts and defaults; none of the
 frameworks is needed. `expected` gives the value in float64, and how far from it a correct result in
-the arguments' precision may be.
+the arguments' precision may be; `check` tries a sampler wherever samplers go wrong.
 """
 
 from stn_ref.oracle.bounds import Expected, expected
+from stn_ref.oracle.checking import Report, check
 
-__all__ = ["Expected", "expected"]
+__all__ = ["Expected", "Report", "check", "expected"]

@@ -32,18 +32,44 @@ class Expected(NamedTuple):
     bound: Array
 
 
-# a dialect's function ↦ the same arguments to an Expected, or a tuple of them
-_ANALYSES: dict[Callable[..., Any], Callable[..., Any]] = {}
+class Known(NamedTuple):
+    """What the oracle knows of a dialect's function."""
+
+    analysis: Callable[..., Any]  # its arguments ↦ an Expected, or a tuple of them
+    translation: Callable[..., Sampling]  # the forward function's arguments ↦ the call in our terms
 
 
-def bounded_by(analysis: Callable[..., Any]) -> Callable[[F], F]:
-    """Tell `expected` how a dialect's function is analysed."""
+_known: dict[Callable[..., Any], Known] = {}
+_backward: dict[Callable[..., Any], Callable[..., Any]] = {}
+
+
+def bounded_by(
+    analysis: Callable[..., Any],
+    translation: Callable[..., Sampling],
+    forward: Callable[..., Any] | None = None,
+) -> Callable[[F], F]:
+    """Tell `expected` how a function is analysed; `forward` is the one whose gradient it is."""
 
     def remember(function: F) -> F:
-        _ANALYSES[function] = analysis
+        _known[function] = Known(analysis, translation)
+        if forward is not None:
+            _backward[forward] = function
         return function
 
     return remember
+
+
+def known(function: Callable[..., Any]) -> Known:
+    """What the oracle knows; TypeError if the function is none of a dialect's."""
+    if function not in _known:
+        names = sorted(f"{f.__module__}.{f.__name__}" for f in _known)
+        raise TypeError(f"{function!r} has no bounds; these have: {', '.join(names)}")
+    return _known[function]
+
+
+def backward_of(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The gradient of a dialect's function."""
+    return _backward[function]
 
 
 def expected(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -53,17 +79,15 @@ def expected(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     Returns an Expected, or a tuple of them where the function returns a tuple.
     Raises TypeError if the function is none of a dialect's.
     """
-    if function not in _ANALYSES:
-        known = sorted(f"{f.__module__}.{f.__name__}" for f in _ANALYSES)
-        raise TypeError(f"{function!r} has no bounds; these have: {', '.join(known)}")
-    return _ANALYSES[function](*args, **kwargs)
+    return known(function).analysis(*args, **kwargs)
 
 
 def value_and_bound(s: Sampling, eps: float) -> Expected:
     """V and its bound, (B, H', W', C)."""
     V, wild = s.value(), _uncertain(s, eps)
     moved = [abs(s.value(p) - V) for p in _beside(s, eps)]
-    bound = np.max(moved, axis=0) + _rounding(s, eps) * _reach(s) + eps * abs(V)
+    far = np.max(moved, axis=0)
+    bound = far + _rounding(s, eps) * _reach(s) + eps * (abs(V) + far)
     largest = abs(s.U).max(axis=(1, 2), initial=0.0)[:, None, None] * 4
     bound = np.where(wild[..., None], largest, bound)
     return Expected(V, np.where(np.isnan(V), 0.0, bound))
@@ -77,7 +101,8 @@ def gradients_and_bounds(s: Sampling, dV: Array, eps: float) -> tuple[Expected, 
     moved = [abs(s.gradient(dV, p)[1] - dgrid) for p in beside]
     pull = np.sum(abs(dV) * _reach(s), axis=-1, keepdims=True) * abs(np.array(s.slope))
     terms = (_rounding(s, eps) + eps * s.U.shape[-1]) * max(steep, 1.0)
-    bound = np.max(moved, axis=0) + terms * pull * (steep > 0) + eps * abs(dgrid)
+    far = np.max(moved, axis=0)
+    bound = far + terms * pull * (steep > 0) + eps * (abs(dgrid) + far)
     most = 4 * abs(s.U).max(initial=0.0) * np.sum(abs(dV), axis=-1, keepdims=True)
     bound = np.where(wild[..., None], most * abs(np.array(s.slope)) * steep, bound)
     bound = np.where(np.isnan(dgrid), 0.0, bound)
@@ -94,7 +119,7 @@ def gradients_and_bounds(s: Sampling, dV: Array, eps: float) -> tuple[Expected, 
         torn = np.any([np.any(s.moved(p)[0] != xy, axis=-1) for p in beside], axis=0)
         either = abs(dV) * torn[..., None]
         landing = sum(s.gradient(either, p)[0] for p in (s.p, *beside))
-        dU_bound = dU_bound + landing * (1 + eps * dV[0, ..., 0].size)
+        dU_bound = dU_bound + landing * (1 + eps * np.prod(dV.shape[1:3]))
     anywhere = np.sum(abs(dV) * wild[..., None], axis=(1, 2), keepdims=True)
     return Expected(dU, dU_bound + anywhere + eps * abs(dU)), Expected(dgrid, bound)
 

@@ -44,7 +44,7 @@ def _translated(
     )
 
 
-@bounded_by(grids.value_expected(_translated))
+@bounded_by(grids.value_expected(_translated), _translated)
 def grid_sample(
     X: ArrayLike,
     grid: ArrayLike,
@@ -68,7 +68,7 @@ def grid_sample(
     return grids.value(sampling, X)
 
 
-@bounded_by(grids.gradients_expected(_translated))
+@bounded_by(grids.gradients_expected(_translated), _translated, grid_sample)
 def grid_sample_backward(
     grad_output: ArrayLike,
     X: ArrayLike,

@@ -26,7 +26,7 @@ def _translated(
     return grids.translated(("input", input), grid, ours, padding_mode, align_corners)
 
 
-@bounded_by(grids.value_expected(_translated))
+@bounded_by(grids.value_expected(_translated), _translated)
 def grid_sample(
     input: ArrayLike,
     grid: ArrayLike,
@@ -46,7 +46,7 @@ def grid_sample(
     return grids.value(_translated(input, grid, mode, padding_mode, align_corners), input)
 
 
-@bounded_by(grids.gradients_expected(_translated))
+@bounded_by(grids.gradients_expected(_translated), _translated, grid_sample)
 def grid_sample_backward(
     grad_output: ArrayLike,
     input: ArrayLike,
