@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from stn_ref.oracle import expected, onnx, torch
+from stn_ref.oracle import expected, jax, onnx, torch
 from tests.peers import PADDING_MODES, call
 
 RAMP = np.array([[[[10.0, 11.0, 12.0, 13.0]]]])  # one row of four pixels
@@ -56,6 +56,21 @@ def test_as_shipped_is_the_numpy_reference_of_onnx():
     options = {"mode": "cubic", "padding_mode": "border"}
     right, shipped = at(onnx, -0.75, **options), at(onnx, -0.75, as_shipped=True, **options)
     assert right != 10 and shipped == 10
+
+
+def test_jax_fills_per_tap_and_rounds_half_away_from_zero():
+    row, x = RAMP[0, 0], np.array([-0.5, 0.5, 1.5, 3.5])
+    p = np.stack([np.zeros_like(x), x])
+    assert_array_equal(jax.map_coordinates(row, p, 1, cval=-2.0), [4, 10.5, 11.5, 5.5])
+    assert_array_equal(jax.map_coordinates(row, p, 0, "nearest"), [10, 11, 12, 13])
+    assert_array_equal(jax.map_coordinates(row, p, 0, "mirror"), [11, 11, 12, 12])
+
+
+def test_jax_differentiates_by_row_then_column():
+    image, p = np.array([[0.0, 1.0], [10.0, 11.0]]), np.array([[0.25], [0.5]])
+    dimage, dp = jax.map_coordinates_backward(np.ones(1), image, p, 1)
+    assert_array_equal(dp, [[10], [1]])
+    assert_array_equal(dimage, [[0.375, 0.375], [0.125, 0.125]])
 
 
 @pytest.mark.parametrize("aligned", (True, False))
@@ -202,7 +217,7 @@ def test_empty_batches_channels_and_grids_are_empty_results():
 def test_the_oracle_compiles_nothing_and_loads_no_framework():
     code = (
         "import sys, numpy as np\n"
-        "from stn_ref.oracle import expected, onnx, torch\n"
+        "from stn_ref.oracle import expected, jax, onnx, torch\n"
         "expected(torch.grid_sample, np.ones((1, 1, 4, 4)), np.zeros((1, 2, 2, 2)))\n"
         "assert not {'numba', 'torch', 'onnx', 'matplotlib'} & set(sys.modules), sys.modules"
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stn_ref import equations as eq
-from stn_ref.oracle import check, expected, onnx, torch
+from stn_ref.oracle import check, expected, jax, onnx, torch
 from stn_ref.oracle.bounds import known
 from stn_ref.oracle.families import FAMILIES
 
@@ -156,3 +156,5 @@ def test_a_large_plane_is_pasted_as_a_formula(rng):
 def test_what_is_no_dialect_is_refused(rng):
     with pytest.raises(TypeError, match="has no bounds"):
         check(plain, np.add, rng=rng)
+    with pytest.raises(TypeError, match="map_coordinates; expected a grid_sample"):
+        check(plain, jax.map_coordinates, rng=rng)

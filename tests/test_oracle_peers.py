@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from stn_ref.oracle import expected
+from stn_ref.oracle import jax as jax_dialect
 from stn_ref.oracle import onnx as onnx_dialect
 from stn_ref.oracle import torch as torch_dialect
 from tests.peers import PADDING_MODES, Tally, call
@@ -133,3 +134,46 @@ def test_the_onnx_reference_clamps_too_early():
     X, grid, _ = call(np.random.default_rng(0), np.float32, False, least=4)
     truth = expected(onnx_dialect.grid_sample, X, grid, "cubic", "border")
     assert np.any(abs(reference(X, grid) - truth.value) > 100 * truth.bound)
+
+
+@pytest.mark.parametrize("mode", jax_dialect.PADDINGS)
+@pytest.mark.parametrize("order", (0, 1))
+def test_jax_stays_within_the_bounds(order, mode):
+    jax = pytest.importorskip("jax")
+    from jax.scipy.ndimage import map_coordinates
+
+    rng, tally = np.random.default_rng(9), Tally(f"jax {order} {mode}")
+    for k in range(30):
+        shape = ((3, 4), (6, 2))[k % 2]  # jax divides by 0 on a mirrored axis of size 1
+        image = rng.standard_normal(shape).astype(np.float32)
+        p = rng.uniform(-9, 15, (2, 3, 5))
+        p = np.where(rng.random(p.shape) < 0.5, np.round(2 * p) / 2, p).astype(np.float32)
+        loss = rng.standard_normal((3, 5)).astype(np.float32)
+
+        def theirs(image, p):
+            return map_coordinates(image, list(p), order, mode, 0.5)
+
+        V, back = jax.vjp(theirs, image, p)
+        tally.drawn += 1
+        options = (order, mode, 0.5)
+        tally.compare(V, expected(jax_dialect.map_coordinates, image, p, *options), f"V {k}")
+        tally.values += 1
+        truth = expected(jax_dialect.map_coordinates_backward, loss, image, p, *options)
+        for name, found, ours in zip(("image", "coordinates"), back(loss), truth, strict=True):
+            tally.compare(found, ours, f"{name} {k}")
+        tally.gradients += 1
+    print(tally)
+
+
+@pytest.mark.parametrize("mode", jax_dialect.PADDINGS)
+def test_jax_gives_the_same_where_points_are_not_finite(mode):
+    pytest.importorskip("jax")
+    from jax.scipy.ndimage import map_coordinates
+
+    image, zero = np.arange(10.0, 14, dtype=np.float32)[None], np.zeros(3, np.float32)
+    p = [zero, np.array([np.nan, np.inf, -np.inf], np.float32)]
+    ours = jax_dialect.map_coordinates(image, p, 1, mode)
+    np.testing.assert_array_equal(ours, map_coordinates(image, p, 1, mode))
+    many = 3 if mode in ("constant", "nearest") else 1  # elsewhere ±∞ is nowhere; jax picks a pixel
+    ours = jax_dialect.map_coordinates(image, p, 0, mode)[:many]
+    np.testing.assert_array_equal(ours, map_coordinates(image, p, 0, mode)[:many])

@@ -49,3 +49,8 @@ def switch(name: str, value: object) -> bool:
     if value is None or (isinstance(value, bool | np.bool_ | int) and value in (0, 1)):
         return bool(value)
     raise TypeError(f"{name} is {value!r}; expected True or False")
+
+
+def roundoff(array: ArrayLike) -> float:
+    """The unit roundoff of an array's precision."""
+    return float(np.finfo(np.asarray(array).dtype).eps) / 2

@@ -87,7 +87,7 @@ def value_and_bound(s: Sampling, eps: float) -> Expected:
     V, wild = s.value(), _uncertain(s, eps)
     moved = [abs(s.value(p) - V) for p in _beside(s, eps)]
     far = np.max(moved, axis=0)
-    bound = far + _rounding(s, eps) * _reach(s) + eps * (abs(V) + far)
+    bound = far + _rounding(s, eps) * _reach(s, eps) + eps * (abs(V) + far)
     largest = abs(s.U).max(axis=(1, 2), initial=0.0)[:, None, None] * 4
     bound = np.where(wild[..., None], largest, bound)
     return Expected(V, np.where(np.isnan(V), 0.0, bound))
@@ -99,7 +99,7 @@ def gradients_and_bounds(s: Sampling, dV: Array, eps: float) -> tuple[Expected, 
     wild, steep = _uncertain(s, eps), STEEPEST[s.kernel.name]
     beside = list(_beside(s, eps))
     moved = [abs(s.gradient(dV, p)[1] - dgrid) for p in beside]
-    pull = np.sum(abs(dV) * _reach(s), axis=-1, keepdims=True) * abs(np.array(s.slope))
+    pull = np.sum(abs(dV) * _reach(s, eps), axis=-1, keepdims=True) * abs(np.array(s.slope))
     terms = (_rounding(s, eps) + eps * s.U.shape[-1]) * max(steep, 1.0)
     far = np.max(moved, axis=0)
     bound = far + terms * pull * (steep > 0) + eps * (abs(dgrid) + far)
@@ -107,7 +107,7 @@ def gradients_and_bounds(s: Sampling, dV: Array, eps: float) -> tuple[Expected, 
     bound = np.where(wild[..., None], most * abs(np.array(s.slope)) * steep, bound)
     bound = np.where(np.isnan(dgrid), 0.0, bound)
 
-    box = s._replace(kernel=_box(s.kernel))
+    box = s._replace(kernel=_box(s, eps))
     slack = _rounding(s, eps) + eps + steep * np.sum(_delta(s, eps), axis=-1, keepdims=True)
     slack = np.where(np.isfinite(slack), slack, 0.0)
     share, _ = box.gradient(abs(dV) * slack)
@@ -126,6 +126,8 @@ def gradients_and_bounds(s: Sampling, dV: Array, eps: float) -> tuple[Expected, 
 
 def _delta(s: Sampling, eps: float) -> Array:
     """By how much a pixel coordinate may be off, (B, H', W', 2); not finite where it is not."""
+    if s.exact:
+        return np.zeros_like(s.p)
     sizes = np.array([s.U.shape[2], s.U.shape[1]], np.float64)
     return MAP_ROUNDINGS * eps * (abs(s.p) + sizes)
 
@@ -152,15 +154,16 @@ def _rounding(s: Sampling, eps: float) -> float:
     return ROUNDINGS[s.kernel.name] * eps
 
 
-def _reach(s: Sampling) -> Array:
+def _reach(s: Sampling, eps: float) -> Array:
     """Σ|U_nm| over the taps in the support, (B, H', W', C)."""
-    found = s._replace(kernel=_box(s.kernel)).value(U=abs(s.U))
+    found = s._replace(kernel=_box(s, eps)).value(U=abs(s.U))
     return np.where(np.isnan(found), 0.0, found)
 
 
-def _box(kernel: Kernel) -> Kernel:
-    """1 where the kernel is not 0, and a little beyond."""
-    support = kernel.support + 0.01
+def _box(s: Sampling, eps: float) -> Kernel:
+    """1 where the kernel is not 0, and as far beyond as a coordinate may be off."""
+    delta = _delta(s, eps)
+    support = s.kernel.support + 0.01 + min(delta[np.isfinite(delta)].max(initial=0.0), WILD)
 
     def k(t: Any, Phi: Any) -> Any:
         return (abs(t) < support) * 1.0

@@ -86,14 +86,17 @@ def check(
     """Compare a sampler with a dialect's, value and gradient, wherever samplers go wrong.
 
     candidate  f(images, grid) → output, on NumPy arrays
-    like       the function it should equal, options bound by `functools.partial`
+    like       the `grid_sample` it should equal, options bound by `functools.partial`
     backward   f(grad_output, images, grid) → (grad_images, grad_grid), if it has one
     dtypes     of the images and grids
     rng        draws the cases
     Returns a Report: `.ok`, `str()`, `.raise_if_failed()`. Non-finite points are compared in value
     only. Whatever the candidate raises is a failure like any other.
-    Raises TypeError if `like` is no function of a dialect.
+    Raises TypeError if `like` is no `grid_sample` of a dialect.
     """
+    known(_function(like))
+    if "grid" not in inspect.signature(_function(like)).parameters:
+        raise TypeError(f"like is {_function(like).__name__}; expected a grid_sample of a dialect")
     options = _options(like)
     rows, failures = [], []
     for dtype in dtypes:

@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike
 
 from stn_ref.equations import AFFINE, BILINEAR, INTEGER, keys, target_grid, to_pixels
 from stn_ref.equations.arguments import Array, Size, choice
-from stn_ref.oracle.arguments import grid_of, loss_of, planar_images, real, switch
+from stn_ref.oracle.arguments import grid_of, loss_of, planar_images, real, roundoff, switch
 from stn_ref.oracle.bounds import Expected, gradients_and_bounds, value_and_bound
-from stn_ref.oracle.sampling import AxisMap, Sampling, clipped, mirrored
+from stn_ref.oracle.sampling import AxisMap, Sampling, clipped, half_even, mirrored
 
 LINEAR, NEAREST, CUBIC = "linear", "nearest", "cubic"
 PADDING_MODES = ("zeros", "border", "reflection")
@@ -58,13 +58,15 @@ def translated(
     if padding_mode == "zeros":
         if mode == LINEAR:
             return Sampling(U, np.where(lost, np.nan, p), slope, BILINEAR)
-        return Sampling(U, np.where(lost, -np.inf, p), slope, INTEGER, rounds=True)
+        return Sampling(U, np.where(lost, -np.inf, p), slope, INTEGER, rounds=half_even)
     if mode == NEAREST and rounds_first:
         p = np.where(np.isnan(p), 0.0, p)
-        return Sampling(U, p, slope, INTEGER, about, rounds=True, folds=folds)
+        return Sampling(U, p, slope, INTEGER, about, rounds=half_even, folds=folds)
     kernel = BILINEAR if mode == LINEAR else INTEGER
     move = partial(_folded, aligned=aligned) if folds else clipped
-    return Sampling(U, p, slope, kernel, move=move, rounds=mode == NEAREST, folds=folds)
+    return Sampling(
+        U, p, slope, kernel, move=move, rounds=half_even if mode == NEAREST else None, folds=folds
+    )
 
 
 def _pixels(grid: Array, size: Size, aligned: bool) -> Array:
@@ -132,11 +134,6 @@ def gradients_expected(
         return Expected(*map(_planar, dU)), dgrid
 
     return analyse
-
-
-def roundoff(images: ArrayLike) -> float:
-    """The unit roundoff of an array's precision."""
-    return float(np.finfo(np.asarray(images).dtype).eps) / 2
 
 
 def _planar(V: Array) -> Array:

@@ -32,8 +32,9 @@ class Sampling(NamedTuple):
     padding: str = "zeros"
     fill: float = 0.0
     move: AxisMap | None = None  # what padding does to a coordinate
-    rounds: bool = False  # whether coordinates are rounded, half to even, before Eq. 3
+    rounds: Callable[[Array], Array] | None = None  # what rounds coordinates before Eq. 3
     folds: bool = False  # whether a point outside, however far, comes back to some pixel
+    exact: bool = False  # whether p is given, and not computed
 
     def moved(self, p: Array) -> tuple[Array, Array]:
         """Where Eq. 3 samples, and ∂ of that/∂p, both like p."""
@@ -45,7 +46,7 @@ class Sampling(NamedTuple):
             pairs = [self.move(x, size) for x, size in zip(axes, sizes, strict=True)]
         xy = np.stack([x for x, _ in pairs], axis=-1)
         slope = np.stack([s for _, s in pairs], axis=-1)
-        return (np.rint(xy), 0 * slope) if self.rounds else (xy, slope)
+        return (self.rounds(xy), 0 * slope) if self.rounds else (xy, slope)
 
     def value(self, p: Array | None = None, U: Array | None = None) -> Array:
         """V (B, H', W', C) by Eq. 3, float64; at other points or from another map if given."""
@@ -67,6 +68,20 @@ class Sampling(NamedTuple):
 
 def _backend(xy: Array, U: Array) -> Any:
     return backends.get("cpu" if xy.size // 2 * U.shape[-1] > LARGE else "reference")
+
+
+def half_even(x: Array) -> Array:
+    """The nearest integer, of two the even one."""
+    nearest: Array = np.rint(x)
+    return nearest
+
+
+def half_away(x: Array) -> Array:
+    """The nearest integer, of two the one farther from zero."""
+    below = np.floor(abs(x))
+    with np.errstate(invalid="ignore"):
+        nearest: Array = np.copysign(below + (abs(x) - below >= 0.5), x)
+    return nearest
 
 
 def clipped(x: Array, size: int) -> tuple[Array, Array]:
