@@ -171,6 +171,13 @@ def test_the_bound_is_narrow():
     assert bound.max() < 300 * np.finfo(np.float32).eps * abs(U).max()
 
 
+def test_a_fill_rounds_as_a_pixel_does_whatever_its_sign():
+    p = np.array([[-0.6, -0.3, 0.4], [0.2, 3.4, 1.1]])
+    bounds = [expected(jax.map_coordinates, RAMP[0, 0], p, 1, cval=c).bound for c in (-1e3, 1e3)]
+    assert np.all(bounds[0][:2] > 1e3 * np.finfo(float).eps)
+    assert_allclose(*bounds, rtol=0.1)
+
+
 def test_a_point_on_a_knot_may_fall_on_either_side():
     U, grid = RAMP.copy(), along_x(1.0)
     U[..., 2] = 20  # slope 1 on the left of pixel 1, 9 on the right of it

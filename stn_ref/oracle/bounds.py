@@ -88,7 +88,7 @@ def value_and_bound(s: Sampling, eps: float) -> Expected:
     moved = [abs(s.value(p) - V) for p in _beside(s, eps)]
     far = np.max(moved, axis=0)
     bound = far + _rounding(s, eps) * _reach(s, eps) + eps * (abs(V) + far)
-    largest = abs(s.U).max(axis=(1, 2), initial=0.0)[:, None, None] * 4
+    largest = abs(s.U).max(axis=(1, 2), initial=abs(s.fill))[:, None, None] * 4
     bound = np.where(wild[..., None], largest, bound)
     return Expected(V, np.where(np.isnan(V), 0.0, bound))
 
@@ -103,7 +103,7 @@ def gradients_and_bounds(s: Sampling, dV: Array, eps: float) -> tuple[Expected, 
     terms = (_rounding(s, eps) + eps * s.U.shape[-1]) * max(steep, 1.0)
     far = np.max(moved, axis=0)
     bound = far + terms * pull * (steep > 0) + eps * (abs(dgrid) + far)
-    most = 4 * abs(s.U).max(initial=0.0) * np.sum(abs(dV), axis=-1, keepdims=True)
+    most = 4 * abs(s.U).max(initial=abs(s.fill)) * np.sum(abs(dV), axis=-1, keepdims=True)
     bound = np.where(wild[..., None], most * abs(np.array(s.slope)) * steep, bound)
     bound = np.where(np.isnan(dgrid), 0.0, bound)
 
@@ -156,7 +156,7 @@ def _rounding(s: Sampling, eps: float) -> float:
 
 def _reach(s: Sampling, eps: float) -> Array:
     """Σ|U_nm| over the taps in the support, (B, H', W', C)."""
-    found = s._replace(kernel=_box(s, eps)).value(U=abs(s.U))
+    found = s._replace(kernel=_box(s, eps), fill=abs(s.fill)).value(U=abs(s.U))
     return np.where(np.isnan(found), 0.0, found)
 
 
