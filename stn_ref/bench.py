@@ -231,10 +231,11 @@ def measure(*, quick: bool, seconds: float, seed: int) -> dict[str, Any]:
     for shape, layout, kernel in progress(all_cases(quick=quick, rng=rng), "bench"):
         c = case(shape, layout, kernel, rng)
         check(c, rng)
+        taking = fields(c)
         for threads in dict.fromkeys((1, most)):
             use_threads(threads)
             for task in TASKS:
-                runs = {name: tasks[task] for name, tasks in fields(c).items() if task in tasks}
+                runs = {name: tasks[task] for name, tasks in taking.items() if task in tasks}
                 clock = time.process_time if threads == 1 else time.perf_counter
                 times = in_turns(runs, seconds, clock)
                 rows.append(

@@ -36,12 +36,12 @@ def grid_of(name: str, value: ArrayLike, batch: int, dtype: np.dtype[Any]) -> Ar
     return array
 
 
-def loss_of(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Array:
-    """The gradient of an output of this shape (N, C, H', W'), as (N, H', W', C), float64."""
+def gradient_of(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """The gradient of something of this shape, float64; ValueError if it has another."""
     array = real(name, value)
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}; expected {shape}")
-    return array.transpose(0, 2, 3, 1).astype(np.float64)
+    return array.astype(np.float64)
 
 
 def switch(name: str, value: object) -> bool:

@@ -128,16 +128,14 @@ def _delta(s: Sampling, eps: float) -> Array:
     """By how much a pixel coordinate may be off, (B, H', W', 2); not finite where it is not."""
     if s.exact:
         return np.zeros_like(s.p)
-    sizes = np.array([s.U.shape[2], s.U.shape[1]], np.float64)
-    return MAP_ROUNDINGS * eps * (abs(s.p) + sizes)
+    return MAP_ROUNDINGS * eps * (abs(s.p) + s.sizes)
 
 
 def _uncertain(s: Sampling, eps: float) -> Array:
     """Where a coordinate may be anywhere; not where it is surely beyond an edge that stops it."""
     delta, support = _delta(s, eps), s.kernel.support + 1
-    sizes = np.array([s.U.shape[2], s.U.shape[1]], np.float64)
     with np.errstate(invalid="ignore"):
-        beyond = (s.p - delta > sizes + support) | (s.p + delta < -support - 1)
+        beyond = (s.p - delta > np.add(s.sizes, support)) | (s.p + delta < -support - 1)
     stopped = beyond & (not s.folds)
     found: Array = np.any((delta > WILD) & np.isfinite(s.p) & ~stopped, axis=-1)
     return found

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from stn_ref.equations import AFFINE, BILINEAR, INTEGER, keys, target_grid, to_pixels
 from stn_ref.equations.arguments import Array, Size, choice
-from stn_ref.oracle.arguments import grid_of, loss_of, planar_images, real, roundoff, switch
+from stn_ref.oracle.arguments import gradient_of, grid_of, planar_images, real, roundoff, switch
 from stn_ref.oracle.bounds import Expected, gradients_and_bounds, value_and_bound
 from stn_ref.oracle.sampling import AxisMap, Sampling, clipped, half_even, mirrored
 
@@ -47,9 +47,8 @@ def translated(
     size = U.shape[1], U.shape[2]
     p, slope = _pixels(points, size, aligned), _slope(size, aligned)
     lost = ~np.isfinite(p).all(axis=-1, keepdims=True)
-    about = {"zeros": "zeros", "border": "border", "reflection": "symmetric"}[padding_mode]
-    about = "reflection" if aligned and about == "symmetric" else about
     folds = padding_mode == "reflection"
+    about = "symmetric" if folds and not aligned else padding_mode
     if mode == CUBIC:
         p = np.where(lost, np.nan, p)
         early = clips_first and padding_mode == "border"
@@ -141,7 +140,8 @@ def _planar(V: Array) -> Array:
 
 
 def _loss(grad_output: ArrayLike, s: Sampling) -> Array:
-    return loss_of("grad_output", grad_output, (len(s.U), s.U.shape[3], *s.p.shape[1:3]))
+    shape = len(s.U), s.U.shape[3], *s.p.shape[1:3]
+    return gradient_of("grad_output", grad_output, shape).transpose(0, 2, 3, 1)
 
 
 def affine_points(theta: ArrayLike, size: tuple[int, ...], align_corners: object) -> Array:
@@ -155,11 +155,8 @@ def affine_points_backward(
 ) -> Array:
     """The gradient of `affine_points` in theta."""
     theta, lattice = _affine(theta, size, align_corners)
-    given, shape = real("grad_grid", grad_grid), (len(theta), *lattice.shape)
-    if given.shape != shape:
-        raise ValueError(f"grad_grid has shape {given.shape}; expected {shape}")
-    wide = given.astype(np.float64)
-    dtheta, _ = AFFINE.grid_backward(wide, theta.astype(np.float64), lattice)
+    dgrid = gradient_of("grad_grid", grad_grid, (len(theta), *lattice.shape))
+    dtheta, _ = AFFINE.grid_backward(dgrid, theta.astype(np.float64), lattice)
     return dtheta.astype(theta.dtype)
 
 

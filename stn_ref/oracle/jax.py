@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from stn_ref.equations import BILINEAR, INTEGER
 from stn_ref.equations.arguments import Array, choice, number
-from stn_ref.oracle.arguments import real, roundoff
+from stn_ref.oracle.arguments import gradient_of, real, roundoff
 from stn_ref.oracle.bounds import Expected, bounded_by, gradients_and_bounds, value_and_bound
 from stn_ref.oracle.sampling import Sampling, half_away
 
@@ -120,10 +120,7 @@ def map_coordinates_backward(
 
 
 def _loss(grad_output: ArrayLike, shape: tuple[int, ...]) -> Array:
-    given = real("grad_output", grad_output)
-    if given.shape != shape:
-        raise ValueError(f"grad_output has shape {given.shape}; expected {shape}")
-    return given.astype(np.float64).reshape(1, 1, -1, 1)
+    return gradient_of("grad_output", grad_output, shape).reshape(1, 1, -1, 1)
 
 
 def _rows_first(dp: Array, shape: tuple[int, ...]) -> Array:

@@ -36,14 +36,18 @@ class Sampling(NamedTuple):
     folds: bool = False  # whether a point outside, however far, comes back to some pixel
     exact: bool = False  # whether p is given, and not computed
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Width and height, in the order of p."""
+        return self.U.shape[2], self.U.shape[1]
+
     def moved(self, p: Array) -> tuple[Array, Array]:
         """Where Eq. 3 samples, and ∂ of that/∂p, both like p."""
-        sizes = self.U.shape[2], self.U.shape[1]
         axes = [np.moveaxis(p, -1, 0)[axis] for axis in range(2)]
         if self.move is None:
             pairs = [(x, np.ones_like(x)) for x in axes]
         else:
-            pairs = [self.move(x, size) for x, size in zip(axes, sizes, strict=True)]
+            pairs = [self.move(x, size) for x, size in zip(axes, self.sizes, strict=True)]
         xy = np.stack([x for x, _ in pairs], axis=-1)
         slope = np.stack([s for _, s in pairs], axis=-1)
         return (self.rounds(xy), 0 * slope) if self.rounds else (xy, slope)

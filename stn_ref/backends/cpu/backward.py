@@ -129,11 +129,10 @@ def backward(
                     continue
                 corners(base, n, 0 if turned else begin, source_steps, corner)
                 left, right = lowest(base, n), highest(base, n) + taps_x
-                across = right - left
-                boxed = across * (high - low + 1) <= BOX and not together
+                boxed = (right - left) * (high - low + 1) <= BOX and not together
                 paired, fourfold = pairs and boxed, fours and boxed
                 if paired:
-                    cells(base, n, (left, low), across, dU_corner)
+                    cells(base, n, (left, low), (right, high), dU_corner)
                 elif fourfold:
                     four_cells(base, n, (left, low), (right, high), dU_corner)
                 else:
@@ -180,13 +179,12 @@ def backward(
                                 g[q] = 0
                     g[n : (n + LANES - 1) // LANES * LANES] = 0
                     if paired:
-                        box[: 4 * across * (high - low + 1) + 4] = 0
                         pairs_backward(
-                            memory, corner, c * steps[3], steps[1], n, w_x, w_y, g, pull, box,
-                            dU_corner,
+                            memory, corner, c * steps[3], steps[1], n, w_x, w_y, g, pull,
+                            (left, low), (right, high), box, dU_corner,
                         )  # fmt: skip
                         unbox(
-                            box, (left, low), (right, high), across, rows, dU_memory,
+                            box, (left, low), (right, high), rows, dU_memory,
                             dU_begin + c * dU_steps[3], dU_steps, u,
                         )  # fmt: skip
                     else:

@@ -7,8 +7,6 @@ address, and `flat` says where its first element lies in it.
 
 from __future__ import annotations
 
-from typing import Any
-
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
@@ -143,38 +141,33 @@ def _fetcher(module):
     return function
 
 
-def _columns(taps: int) -> Any:
-    """`columns` for windows of so many pixels squared, the pixels of a row lying together."""
+@intrinsic
+def columns4(context, u, i, memory, corner, step, w, j, stride):
+    """u[i + s] = Σ_n w[j + n stride] memory[corner + n step + s], s and n = 0 … 3.
 
-    @intrinsic
-    def columns(context, u, i, memory, corner, step, w, j, stride):
-        """u[i + s] = Σ_n w[j + n stride] memory[corner + n step + s], s = 0 … taps − 1."""
+    For windows of four pixels squared, the pixels of a row lying together.
+    """
 
-        def generate(context, builder, signature, values):
-            target, i, source, corner, step, weights, j, stride = values
-            number = context.get_data_type(memory.dtype)
-            size, row = context.get_abi_sizeof(number), ir.VectorType(number, taps)
-            total, lanes = None, ir.Constant(ir.VectorType(ir.IntType(32), taps), [0] * taps)
-            for _ in range(taps):
-                one = builder.load(place_of(context, builder, w, weights, j))
-                one = builder.insert_element(ir.Constant(row, ir.Undefined), one, ir.IntType(32)(0))
-                many = builder.shuffle_vector(one, ir.Constant(row, ir.Undefined), lanes)
-                pixels = place_of(context, builder, memory, source, corner)
-                pixels = builder.load(builder.bitcast(pixels, row.as_pointer()), align=size)
-                term = builder.fmul(many, pixels)
-                total = term if total is None else builder.fadd(total, term)
-                corner, j = builder.add(corner, step), builder.add(j, stride)
-            to = builder.bitcast(place_of(context, builder, u, target, i), row.as_pointer())
-            builder.store(total, to, align=size)
-            return context.get_dummy_value()
+    def generate(context, builder, signature, values):
+        target, i, source, corner, step, weights, j, stride = values
+        number = context.get_data_type(memory.dtype)
+        size, row = context.get_abi_sizeof(number), ir.VectorType(number, 4)
+        total = None
+        for _ in range(4):
+            one = builder.load(place_of(context, builder, w, weights, j))
+            one = builder.insert_element(ir.Constant(row, ir.Undefined), one, ir.IntType(32)(0))
+            many = builder.shuffle_vector(one, ir.Constant(row, ir.Undefined), _lanes([0] * 4))
+            pixels = place_of(context, builder, memory, source, corner)
+            pixels = builder.load(builder.bitcast(pixels, row.as_pointer()), align=size)
+            term = builder.fmul(many, pixels)
+            total = term if total is None else builder.fadd(total, term)
+            corner, j = builder.add(corner, step), builder.add(j, stride)
+        to = builder.bitcast(place_of(context, builder, u, target, i), row.as_pointer())
+        builder.store(total, to, align=size)
+        return context.get_dummy_value()
 
-        intp = types.intp
-        return types.void(u, intp, memory, intp, intp, w, intp, intp), generate
-
-    return columns
-
-
-columns2, columns4 = _columns(2), _columns(4)
+    intp = types.intp
+    return types.void(u, intp, memory, intp, intp, w, intp, intp), generate
 
 
 LANES = 8

@@ -192,8 +192,9 @@ def pairs_forward(memory, corner, offset, down, n, w_x, w_y, V):
 
 
 @inner
-def cells(base, n, low, wide, cell):
+def cells(base, n, low, high, cell):
     """Where in a box each point's four sums begin: the first row and column are spare."""
+    wide = high[0] - low[0]
     for q in range(n):
         row, column = base[CHUNK + q] - low[1] + 1, base[q] - low[0] + 1
         cell[q] = 4 * (row * wide + column)
@@ -202,23 +203,24 @@ def cells(base, n, low, wide, cell):
 
 
 @inner
-def pairs_backward(memory, corner, offset, down, n, w_x, w_y, g, pull, box, cell):
-    """Eqs. 6 and 7 on one plane; dU's part into the box."""
+def pairs_backward(memory, corner, offset, down, n, w_x, w_y, g, pull, low, high, box, cell):
+    """Eqs. 6 and 7 on one plane; dU's part into a box that is empty before."""
+    box[: 4 * (high[0] - low[0]) * (high[1] - low[1] + 1) + 4] = 0
     for q in range(0, n, LANES):
         eight_backward(memory, corner, offset, down, w_x, w_y, g, pull, box, cell, q)
 
 
 @inner
-def unbox(box, low, high, wide, rows, dU, start, steps, line):
+def unbox(box, low, high, rows, dU, start, steps, line):
     """Add a box to dU, on rows[0] … rows[1] − 1: each pixel's shares from the cells around it."""
     for row in range(max(low[1], rows[0]), min(high[1], rows[1])):
-        here = 4 * wide * (row - low[1] + 1)
-        many, first = high[0] - low[0], start + row * steps[1] + low[0] * steps[2]
+        many = high[0] - low[0]
+        here, first = 4 * many * (row - low[1] + 1), start + row * steps[1] + low[0] * steps[2]
         whole = many // LANES * LANES if steps[2] == 1 else 0
         for c in range(0, whole, LANES):
-            eight_folded(box, here, here - 4 * wide, c, dU, first + c)
+            eight_folded(box, here, here - 4 * many, c, dU, first + c)
         for c in range(whole, many, LANES):
             line[:LANES] = 0
-            eight_folded(box, here, here - 4 * wide, c, line, 0)
+            eight_folded(box, here, here - 4 * many, c, line, 0)
             for i in range(min(LANES, many - c)):
                 dU[np.uint64(first + (c + i) * steps[2])] += line[i]
