@@ -34,6 +34,16 @@ class Failure(NamedTuple):
     message: str
 
 
+class Trial(NamedTuple):
+    """Who is compared with what: a dialect's function and all options of its calls."""
+
+    candidate: Callable[..., Any]
+    backward: Callable[..., Any] | None
+    function: Callable[..., Any]
+    options: dict[str, Any]
+    rng: np.random.Generator
+
+
 class Row(NamedTuple):
     """A family in a dtype: cases run, cases wrong, the worst error in units of the bound."""
 
@@ -94,17 +104,21 @@ def check(
     only. Whatever the candidate raises is a failure like any other.
     Raises TypeError if `like` is no `grid_sample` of a dialect.
     """
-    known(_function(like))
-    if "grid" not in inspect.signature(_function(like)).parameters:
-        raise TypeError(f"like is {_function(like).__name__}; expected a grid_sample of a dialect")
-    options = _options(like)
+    function: Any = like.func if isinstance(like, partial) else like
+    known(function)
+    parameters = inspect.signature(function).parameters
+    if "grid" not in parameters:
+        raise TypeError(f"like is {function.__name__}; expected a grid_sample of a dialect")
+    options = {k: p.default for k, p in parameters.items() if p.default is not p.empty}
+    options |= like.keywords if isinstance(like, partial) else {}
+    trial = Trial(candidate, backward, function, options, rng)
     rows, failures = [], []
     for dtype in dtypes:
         for family in FAMILIES:
             found: list[Failure] = []
             drawn, wrong, worst = 0, 0, 0.0
             for case in cases(family, rng, dtype, bool(options.get("align_corners"))):
-                new, units = _compare(candidate, like, backward, family, case, rng)
+                new, units = _compare(trial, family, case)
                 drawn, wrong, worst = drawn + 1, wrong + bool(new), max(worst, units)
                 found += new
             rows.append(Row(family, str(dtype), drawn, wrong, worst))
@@ -112,41 +126,23 @@ def check(
     paste = ""
     if failures:
         smallest = min(failures, key=lambda f: (f.case.images.size + f.case.grid.size, f.what))
-        paste = _paste(_cut(smallest, candidate, like, backward, rng), like, options)
-    name = f"{_function(like).__module__.removeprefix('stn_ref.')}.{_function(like).__name__}"
+        paste = _paste(_cut(smallest, trial), trial)
+    name = f"{function.__module__.removeprefix('stn_ref.')}.{function.__name__}"
     return Report(tuple(rows), tuple(failures), name, paste)
 
 
-def _function(like: Callable[..., Any]) -> Any:
-    return like.func if isinstance(like, partial) else like
-
-
-def _options(like: Callable[..., Any]) -> dict[str, Any]:
-    """All options of the call, the defaults too."""
-    parameters = inspect.signature(_function(like)).parameters
-    options = {k: p.default for k, p in parameters.items() if p.default is not p.empty}
-    return options | (like.keywords if isinstance(like, partial) else {})
-
-
-def _compare(
-    candidate: Callable[..., Any],
-    like: Callable[..., Any],
-    backward: Callable[..., Any] | None,
-    family: str,
-    case: Case,
-    rng: np.random.Generator,
-) -> tuple[list[Failure], float]:
+def _compare(trial: Trial, family: str, case: Case) -> tuple[list[Failure], float]:
     """What is wrong with one case, and its worst error in units of the bound."""
-    function, keywords = _function(like), getattr(like, "keywords", {})
-    truth = expected(function, *case, **keywords)
+    truth = expected(trial.function, *case, **trial.options)
     failures, worst = [], 0.0
     tasks: list[tuple[Sequence[str], Callable[[], Any], Sequence[Expected]]] = [
-        (("value",), lambda: (candidate(*case),), (truth,))
+        (("value",), lambda: (trial.candidate(*case),), (truth,))
     ]
     # where a point is not finite a gradient is nobody's promise, and crashes torch
-    if backward is not None and np.isfinite(case.grid).all():
-        back, loss = backward, rng.uniform(-1, 1, truth.value.shape).astype(case.images.dtype)
-        truths = expected(backward_of(function), loss, *case, **keywords)
+    if trial.backward is not None and np.isfinite(case.grid).all():
+        back, loss = trial.backward, trial.rng.uniform(-1, 1, truth.value.shape)
+        loss = loss.astype(case.images.dtype)
+        truths = expected(backward_of(trial.function), loss, *case, **trial.options)
         tasks.append((("grad_images", "grad_grid"), lambda: back(loss, *case), truths))
     for names, run, truths in tasks:
         try:
@@ -182,30 +178,24 @@ def _difference(found: Array, true: Expected) -> tuple[float, str]:
     )
 
 
-def _cut(
-    failure: Failure,
-    candidate: Callable[..., Any],
-    like: Callable[..., Any],
-    backward: Callable[..., Any] | None,
-    rng: np.random.Generator,
-) -> Failure:
+def _cut(failure: Failure, trial: Trial) -> Failure:
     """The same failure with one image, one channel and one point, if it is still one."""
     images, grid = failure.case
     for n, i, j in np.ndindex(*grid.shape[:3]):
         for c in range(images.shape[1]):
             one = Case(images[n : n + 1, c : c + 1], grid[n : n + 1, i : i + 1, j : j + 1])
-            found, _ = _compare(candidate, like, backward, failure.family, one, rng)
+            found, _ = _compare(trial, failure.family, one)
             for new in found:
                 if new.what == failure.what:
                     return new
     return failure
 
 
-def _paste(failure: Failure, like: Callable[..., Any], options: dict[str, Any]) -> str:
+def _paste(failure: Failure, trial: Trial) -> str:
     """Code that makes the input, says what was found, and traces the pixel if it is one."""
-    function, (images, grid) = _function(like), failure.case
+    function, (images, grid) = trial.function, failure.case
     module = function.__module__.rpartition(".")[2]
-    given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    given = ", ".join(f"{name}={value!r}" for name, value in trial.options.items())
     lines = [
         "the smallest of them:",
         "",
@@ -218,13 +208,13 @@ def _paste(failure: Failure, like: Callable[..., Any], options: dict[str, Any]) 
         f"# {failure.what} {failure.message}",
     ]
     if grid.size == 2 and images.size and np.isfinite(grid).all():
-        lines += ["", *_traced(function, failure.case, options)]
+        lines += ["", *_traced(failure.case, trial)]
     return "\n".join(lines)
 
 
-def _traced(function: Callable[..., Any], case: Case, options: dict[str, Any]) -> list[str]:
+def _traced(case: Case, trial: Trial) -> list[str]:
     """The pixel through the equations, from where the padding has moved its source point to."""
-    s = known(function).translation(*case, **options)
+    s = known(trial.function).translation(*case, **trial.options)
     (xy, _), (H, W) = s.moved(s.p), s.U.shape[1:3]
     half = np.array([half_extent(W, False), half_extent(H, False)])
     theta = (xy[0, 0, 0] - [centre(W), centre(H)]) / half
