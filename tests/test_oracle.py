@@ -189,6 +189,16 @@ def test_a_point_on_a_knot_may_fall_on_either_side():
     assert beside.bound[..., 0].max() < 1e-12
 
 
+def test_a_point_on_one_knot_and_near_another_may_fall_on_both():
+    """On the left of x = 1 the slope is 1.5 at y = 4 and falls off on both sides of it."""
+    U = np.zeros((1, 1, 9, 3), np.float32)
+    U[0, 0, 4, 0] = -1
+    off = 26 * 2.0**-24  # half of what y may be off by
+    grid = np.array([[[[0, off / 4.5]]]], np.float32)
+    _, dgrid = expected(torch.grid_sample_backward, np.ones((1, 1, 1, 1), np.float32), U, grid)
+    assert dgrid.value[0, 0, 0, 0] == 0 and dgrid.bound[0, 0, 0, 0] >= 1.5
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     (

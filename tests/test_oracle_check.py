@@ -9,7 +9,7 @@ import pytest
 
 from stn_ref import equations as eq
 from stn_ref.oracle import check, expected, jax, onnx, torch
-from stn_ref.oracle.bounds import known
+from stn_ref.oracle.dialect import sampler_of
 from stn_ref.oracle.families import FAMILIES
 
 DTYPES = ("float16", "float32", "float64")
@@ -79,7 +79,7 @@ def test_a_missing_border_mask_is_found(rng):
     options = {"padding_mode": "border", "align_corners": True}
 
     def unmasked(loss, U, grid):
-        s = known(torch.grid_sample).translation(U, grid, **options)
+        s = sampler_of(torch.grid_sample).translate(U, grid, **options)
         sizes = np.array([U.shape[3], U.shape[2]])
         xy = np.clip(s.p, 0, sizes - 1)
         dU, dxy, _ = eq.sample_backward(loss.transpose(0, 2, 3, 1).astype(float), s.U, xy)
@@ -97,12 +97,12 @@ def test_a_gradient_summed_in_half_precision_is_found(rng):
         return dU.astype(np.float16), dgrid
 
     report = check(torch.grid_sample, backward=halved, rng=rng)
-    assert {f.what for f in report.failures} == {"grad_images"}
+    assert {f.what for f in report.failures} == {"grad_input"}
 
 
 def test_equation_seven_as_printed_is_found_on_knots(rng):
     def printed(loss, U, grid):
-        s = known(torch.grid_sample).translation(U, grid)
+        s = sampler_of(torch.grid_sample).translate(U, grid)
         dV = loss.transpose(0, 2, 3, 1).astype(float)
         dU, dxy, _ = eq.sample_backward(dV, s.U, s.p, tie="paper")
         return dU.transpose(0, 3, 1, 2), dxy * s.slope
@@ -141,7 +141,7 @@ def test_the_smallest_failure_is_code_that_runs(wrong, rng):
     scope = {}
     with contextlib.redirect_stdout(io.StringIO()):
         exec(code, scope)
-    U, grid = scope["images"], scope["grid"]
+    U, grid = scope["input"], scope["grid"]
     assert grid.shape == (1, 1, 1, 2) and U.shape[:2] == (1, 1)
     value, bound = expected(torch.grid_sample, U, grid)
     assert np.all(abs(wrong(U, grid) - value) > bound)
@@ -154,7 +154,7 @@ def test_a_large_plane_is_pasted_as_a_formula(rng):
 
 
 def test_what_is_no_dialect_is_refused(rng):
-    with pytest.raises(TypeError, match="has no bounds"):
+    with pytest.raises(TypeError, match="is no sampler"):
         check(plain, np.add, rng=rng)
-    with pytest.raises(TypeError, match="map_coordinates; expected a grid_sample"):
+    with pytest.raises(TypeError, match="'order'"):
         check(plain, jax.map_coordinates, rng=rng)

@@ -12,7 +12,8 @@ frameworks is needed. `expected` gives the value in float64, and how far from it
 the arguments' precision may be; `check` tries a sampler wherever samplers go wrong.
 """
 
-from stn_ref.oracle.bounds import Expected, expected
+from stn_ref.oracle.bounds import Expected
 from stn_ref.oracle.checking import Report, check
+from stn_ref.oracle.dialect import expected
 
 __all__ = ["Expected", "Report", "check", "expected"]

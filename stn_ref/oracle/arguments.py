@@ -36,7 +36,7 @@ def grid_of(name: str, value: ArrayLike, batch: int, dtype: np.dtype[Any]) -> Ar
     return array
 
 
-def gradient_of(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Array:
+def gradient_like(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Array:
     """The gradient of something of this shape, float64; ValueError if it has another."""
     array = real(name, value)
     if array.shape != shape:
@@ -51,6 +51,6 @@ def switch(name: str, value: object) -> bool:
     raise TypeError(f"{name} is {value!r}; expected True or False")
 
 
-def roundoff(array: ArrayLike) -> float:
-    """The unit roundoff of an array's precision."""
-    return float(np.finfo(np.asarray(array).dtype).eps) / 2
+def unit_roundoff(dtype: Any) -> float:
+    """Half the distance from 1 to the next number of a precision."""
+    return float(np.finfo(dtype).eps) / 2

@@ -1,7 +1,8 @@
 """`check`: throw families of cases at somebody's sampler, and report in units of the bound.
 
 What is wrong is cut down to one image, one channel and one point where that is still wrong, and
-printed as code to paste, with the trace of that pixel through the equations.
+printed as code to paste, with the trace of that pixel through the equations. Cases are drawn in our
+terms and put into those of the dialect.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from stn_ref.equations import TRANSLATION
 from stn_ref.equations.arguments import Array
 from stn_ref.equations.lattice import centre, half_extent
 from stn_ref.oracle import torch
-from stn_ref.oracle.bounds import Expected, backward_of, expected, known
+from stn_ref.oracle.bounds import Expected
+from stn_ref.oracle.dialect import Sampler, expected, gradient_of, sampler_of
 from stn_ref.oracle.families import FAMILIES, Case, cases, pattern
+from stn_ref.oracle.sampling import Sampling
 from stn_ref.tracing import trace
 
 MANY = 1e6  # bounds; by how many more than that it is wrong says nothing
@@ -31,6 +34,7 @@ class Failure(NamedTuple):
     what: str
     units: float
     case: Case
+    dtype: str
     message: str
 
 
@@ -40,8 +44,24 @@ class Trial(NamedTuple):
     candidate: Callable[..., Any]
     backward: Callable[..., Any] | None
     function: Callable[..., Any]
+    known: Sampler
     options: dict[str, Any]
     rng: np.random.Generator
+
+    def arrays(self, case: Case, family: str, dtype: str) -> tuple[Array, ...]:
+        """The case as the function's first arguments."""
+        with np.errstate(over="ignore"):
+            found = self.known.arrange(*case, self.options)
+            images, *points = (np.ascontiguousarray(a, dtype) for a in found)
+        if family == "not contiguous":
+            return np.asfortranarray(images), *(
+                np.repeat(a, 2, axis=-2)[..., ::2, :] for a in points
+            )
+        return images, *points
+
+    def names(self, count: int) -> list[str]:
+        """Of the function's first arguments."""
+        return list(inspect.signature(self.function).parameters)[:count]
 
 
 class Row(NamedTuple):
@@ -95,68 +115,77 @@ def check(
 ) -> Report:
     """Compare a sampler with a dialect's, value and gradient, wherever samplers go wrong.
 
-    candidate  f(images, grid) → output, on NumPy arrays
-    like       the `grid_sample` it should equal, options bound by `functools.partial`
-    backward   f(grad_output, images, grid) → (grad_images, grad_grid), if it has one
-    dtypes     of the images and grids
+    candidate  f(images, points) → output, on NumPy arrays: as `like`, with options of its own
+    like       the dialect's function it should equal, options bound by `functools.partial`
+    backward   f(grad_output, images, points) → (grad_images, grad_points), if it has one
+    dtypes     of the images and points
     rng        draws the cases
     Returns a Report: `.ok`, `str()`, `.raise_if_failed()`. Non-finite points are compared in value
     only. Whatever the candidate raises is a failure like any other.
-    Raises TypeError if `like` is no `grid_sample` of a dialect.
+    Raises TypeError if `like` is no sampler of a dialect, or lacks an option that has no default.
     """
     function: Any = like.func if isinstance(like, partial) else like
-    known(function)
-    parameters = inspect.signature(function).parameters
-    if "grid" not in parameters:
-        raise TypeError(f"like is {function.__name__}; expected a grid_sample of a dialect")
-    options = {k: p.default for k, p in parameters.items() if p.default is not p.empty}
-    options |= like.keywords if isinstance(like, partial) else {}
-    trial = Trial(candidate, backward, function, options, rng)
+    known = sampler_of(function)
+    options = _options(function, like)
+    trial = Trial(candidate, backward, function, known, options, rng)
     rows, failures = [], []
     for dtype in dtypes:
         for family in FAMILIES:
             found: list[Failure] = []
             drawn, wrong, worst = 0, 0, 0.0
-            for case in cases(family, rng, dtype, bool(options.get("align_corners"))):
-                new, units = _compare(trial, family, case)
+            for case in cases(family, rng, known.axes):
+                new, units = _compare(trial, family, case, dtype)
                 drawn, wrong, worst = drawn + 1, wrong + bool(new), max(worst, units)
                 found += new
             rows.append(Row(family, str(dtype), drawn, wrong, worst))
             failures += found
     paste = ""
     if failures:
-        smallest = min(failures, key=lambda f: (f.case.images.size + f.case.grid.size, f.what))
+        smallest = min(failures, key=lambda f: (f.case.U.size + f.case.xy.size, f.what))
         paste = _paste(_cut(smallest, trial), trial)
     name = f"{function.__module__.removeprefix('stn_ref.')}.{function.__name__}"
     return Report(tuple(rows), tuple(failures), name, paste)
 
 
-def _compare(trial: Trial, family: str, case: Case) -> tuple[list[Failure], float]:
+def _options(function: Any, like: Any) -> dict[str, Any]:
+    """Every option of the calls: what is bound to `like`, else the function's default."""
+    bound = like.keywords if isinstance(like, partial) else {}
+    options = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        value = bound.get(name, parameter.default)
+        if value is not parameter.empty:
+            options[name] = value
+    return options
+
+
+def _compare(trial: Trial, family: str, case: Case, dtype: str) -> tuple[list[Failure], float]:
     """What is wrong with one case, and its worst error in units of the bound."""
-    truth = expected(trial.function, *case, **trial.options)
+    arrays = trial.arrays(case, family, dtype)
+    truth = expected(trial.function, *arrays, **trial.options)
     failures, worst = [], 0.0
     tasks: list[tuple[Sequence[str], Callable[[], Any], Sequence[Expected]]] = [
-        (("value",), lambda: (trial.candidate(*case),), (truth,))
+        (("value",), lambda: (trial.candidate(*arrays),), (truth,))
     ]
     # where a point is not finite a gradient is nobody's promise, and crashes torch
-    if trial.backward is not None and np.isfinite(case.grid).all():
+    if trial.backward is not None and all(np.isfinite(a).all() for a in arrays):
         back, loss = trial.backward, trial.rng.uniform(-1, 1, truth.value.shape)
-        loss = loss.astype(case.images.dtype)
-        truths = expected(backward_of(trial.function), loss, *case, **trial.options)
-        tasks.append((("grad_images", "grad_grid"), lambda: back(loss, *case), truths))
+        loss = loss.astype(dtype)
+        truths = expected(gradient_of(trial.function), loss, *arrays, **trial.options)
+        gradients = [f"grad_{name}" for name in trial.names(len(arrays))]
+        tasks.append((gradients, lambda: back(loss, *arrays), truths))
     for names, run, truths in tasks:
         try:
             results = run()
         except Exception as error:  # whatever it is, it is the candidate's
             message = f"raises {type(error).__name__}: {str(error)[:90]}"
-            failures.append(Failure(family, names[0], np.inf, case, message))
+            failures.append(Failure(family, names[0], np.inf, case, dtype, message))
             worst = np.inf
             continue
         for name, result, true in zip(names, results, truths, strict=True):
             units, message = _difference(np.asarray(result), true)
             worst = max(worst, units)
             if message:
-                failures.append(Failure(family, name, units, case, message))
+                failures.append(Failure(family, name, units, case, dtype, message))
     return failures, worst
 
 
@@ -180,11 +209,11 @@ def _difference(found: Array, true: Expected) -> tuple[float, str]:
 
 def _cut(failure: Failure, trial: Trial) -> Failure:
     """The same failure with one image, one channel and one point, if it is still one."""
-    images, grid = failure.case
-    for n, i, j in np.ndindex(*grid.shape[:3]):
-        for c in range(images.shape[1]):
-            one = Case(images[n : n + 1, c : c + 1], grid[n : n + 1, i : i + 1, j : j + 1])
-            found, _ = _compare(trial, failure.family, one)
+    U, xy = failure.case
+    for b, i, j in np.ndindex(*xy.shape[:3]):
+        for c in range(U.shape[3]):
+            one = Case(U[b : b + 1, ..., c : c + 1], xy[b : b + 1, i : i + 1, j : j + 1])
+            found, _ = _compare(trial, failure.family, one, failure.dtype)
             for new in found:
                 if new.what == failure.what:
                     return new
@@ -193,28 +222,27 @@ def _cut(failure: Failure, trial: Trial) -> Failure:
 
 def _paste(failure: Failure, trial: Trial) -> str:
     """Code that makes the input, says what was found, and traces the pixel if it is one."""
-    function, (images, grid) = trial.function, failure.case
+    arrays = trial.arrays(failure.case, failure.family, failure.dtype)
+    names, function = trial.names(len(arrays)), trial.function
     module = function.__module__.rpartition(".")[2]
-    given = ", ".join(f"{name}={value!r}" for name, value in trial.options.items())
+    options = [f"{name}={value!r}" for name, value in trial.options.items()]
     lines = [
         "the smallest of them:",
         "",
         "import numpy as np",
         "from numpy import inf, nan",
         f"from stn_ref.oracle import expected, {module}",
-        f"images = {_literal(images)}",
-        f"grid = {_literal(grid)}",
-        f"expected({module}.{function.__name__}, images, grid, {given})",
+        *(f"{name} = {_literal(array)}" for name, array in zip(names, arrays, strict=True)),
+        f"expected({module}.{function.__name__}, {', '.join([*names, *options])})",
         f"# {failure.what} {failure.message}",
     ]
-    if grid.size == 2 and images.size and np.isfinite(grid).all():
-        lines += ["", *_traced(failure.case, trial)]
+    if failure.case.xy.size == 2 and failure.case.U.size and np.isfinite(arrays[1]).all():
+        lines += ["", *_traced(trial.known.translate(*arrays, **trial.options))]
     return "\n".join(lines)
 
 
-def _traced(case: Case, trial: Trial) -> list[str]:
+def _traced(s: Sampling) -> list[str]:
     """The pixel through the equations, from where the padding has moved its source point to."""
-    s = known(trial.function).translation(*case, **trial.options)
     (xy, _), (H, W) = s.moved(s.p), s.U.shape[1:3]
     half = np.array([half_extent(W, False), half_extent(H, False)])
     theta = (xy[0, 0, 0] - [centre(W), centre(H)]) / half
@@ -226,6 +254,7 @@ def _traced(case: Case, trial: Trial) -> list[str]:
         transformation=TRANSLATION,
         kernel=s.kernel,
         padding=s.padding,
+        fill=s.fill,
         align_corners=False,
     )
     return str(found).splitlines()

@@ -1,28 +1,26 @@
-"""Families of cases, each aimed at one kind of trouble; drawn from a generator, mostly small."""
+"""Families of cases, each aimed at one kind of trouble; drawn from a generator, mostly small.
+
+They are in our terms, feature maps and pixels; a dialect's `arrange` puts them into its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from stn_ref.equations.arguments import Array
 
 Size = tuple[int, int]
+Family = Callable[[np.random.Generator], "Iterator[Case]"]
 
 
 class Case(NamedTuple):
-    """images (N, C, H, W) and grid (N, H', W', 2), in one dtype."""
+    """U (B, H, W, C) and xy (B, H', W', 2) in pixels, float64."""
 
-    images: Array
-    grid: Array
-
-
-def normalised(p: Array, size: Size, aligned: bool) -> Array:
-    """The grid of these pixels, (x, y) last; an aligned axis of one pixel has only 0."""
-    sizes = np.array(size[::-1], np.float64)
-    return 2 * p / np.maximum(sizes - 1, 1) - 1 if aligned else (2 * p + 1) / sizes - 1
+    U: Array
+    xy: Array
 
 
 def _images(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -30,20 +28,18 @@ def _images(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 def _points(rng: np.random.Generator, size: Size, shape: tuple[int, ...]) -> Array:
-    """Pixels anywhere, up to two outside."""
+    """Pixels anywhere, up to two outside, (*shape, 2)."""
     return rng.uniform(-2, np.array(size[::-1]) + 1.0, (*shape, 2))
 
 
-def _at(
-    place: Callable[[np.random.Generator, Array, Size], Array],
-) -> Callable[[np.random.Generator, bool], Iterator[tuple[Array, Array]]]:
+def _at(place: Callable[[np.random.Generator, Array, Size], Array]) -> Family:
     """A family of small images whose points are moved to special places."""
 
-    def family(rng: np.random.Generator, aligned: bool) -> Iterator[tuple[Array, Array]]:
-        for shape in ((1, 1, 3, 4), (2, 3, 5, 6), (1, 2, 7, 2)):
-            size = shape[2], shape[3]
-            p = place(rng, _points(rng, size, (shape[0], 4, 5)), size)
-            yield _images(rng, shape), normalised(p, size, aligned)
+    def family(rng: np.random.Generator) -> Iterator[Case]:
+        for shape in ((1, 3, 4, 1), (2, 5, 6, 3), (1, 7, 2, 2)):
+            size = shape[1], shape[2]
+            xy = place(rng, _points(rng, size, (shape[0], 4, 5)), size)
+            yield Case(_images(rng, shape), xy)
 
     return family
 
@@ -57,20 +53,19 @@ def _edges(rng: np.random.Generator, p: Array, size: Size) -> Array:
     return ends + beside
 
 
-def _thin(rng: np.random.Generator, aligned: bool) -> Iterator[tuple[Array, Array]]:
+def _thin(rng: np.random.Generator) -> Iterator[Case]:
     """Axes of one pixel."""
     for size in ((1, 1), (1, 5), (4, 1)):
-        p = _points(rng, size, (2, 3, 3))
-        yield _images(rng, (2, 2, *size)), normalised(p, size, aligned)
+        yield Case(_images(rng, (2, *size, 2)), _points(rng, size, (2, 3, 3)))
 
 
-def _large(rng: np.random.Generator, aligned: bool) -> Iterator[tuple[Array, Array]]:
+def _large(rng: np.random.Generator) -> Iterator[Case]:
     """Just over 2¹⁵ and 2¹⁶ pixels: an offset of 16 bits is too short."""
     for size in ((182, 181), (2, 32800)):
-        p = _points(rng, size, (1, 6, 8))
+        xy = _points(rng, size, (1, 6, 8))
         last = np.array(size[::-1]) - 1
-        p[:, :, ::2] = last - rng.uniform(0, np.minimum(last, 30), (1, 6, 4, 2))  # its far end
-        yield pattern((1, 1, *size)), normalised(p, size, aligned)
+        xy[:, :, ::2] = last - rng.uniform(0, np.minimum(last, 30), (1, 6, 4, 2))  # its far end
+        yield Case(pattern((1, *size, 1)), xy)
 
 
 def pattern(shape: tuple[int, ...]) -> Array:
@@ -80,28 +75,26 @@ def pattern(shape: tuple[int, ...]) -> Array:
     return values
 
 
-def _empty(rng: np.random.Generator, aligned: bool) -> Iterator[tuple[Array, Array]]:
-    """No image, no channel, no output."""
-    for N, C, height in ((0, 2, 3), (2, 0, 3), (2, 2, 0)):
-        yield _images(rng, (N, C, 4, 5)), normalised(np.ones((N, height, 3, 2)), (4, 5), aligned)
+def _empty(rng: np.random.Generator) -> Iterator[Case]:
+    """No output, no image, no channel."""
+    for B, C, height in ((2, 2, 0), (0, 2, 3), (2, 0, 3)):
+        yield Case(_images(rng, (B, 4, 5, C)), np.ones((B, height, 3, 2)))
 
 
-def _strange(
-    values: tuple[float, ...],
-) -> Callable[[np.random.Generator, bool], Iterator[tuple[Array, Array]]]:
+def _strange(values: tuple[float, ...]) -> Family:
     """Among ordinary points, some with a coordinate of these."""
 
-    def family(rng: np.random.Generator, aligned: bool) -> Iterator[tuple[Array, Array]]:
+    def family(rng: np.random.Generator) -> Iterator[Case]:
         for axes in ((0,), (1,), (0, 1)):
-            grid = normalised(_points(rng, (4, 5), (2, 3, 6)), (4, 5), aligned)
+            xy = _points(rng, (4, 5), (2, 3, 6))
             for axis in axes:
-                grid[:, ::2, :, axis] = rng.choice(values, grid[:, ::2, :, axis].shape)
-            yield _images(rng, (2, 2, 4, 5)), grid
+                xy[:, ::2, :, axis] = rng.choice(values, xy[:, ::2, :, axis].shape)
+            yield Case(_images(rng, (2, 4, 5, 2)), xy)
 
     return family
 
 
-FAMILIES: dict[str, Callable[[np.random.Generator, bool], Iterator[tuple[Array, Array]]]] = {
+FAMILIES: dict[str, Family] = {
     "random": _at(lambda rng, p, size: p),
     "knots": _at(lambda rng, p, size: np.round(p)),
     "half-integers": _at(lambda rng, p, size: np.floor(p) + 0.5),
@@ -115,15 +108,9 @@ FAMILIES: dict[str, Callable[[np.random.Generator, bool], Iterator[tuple[Array, 
 }
 
 
-def cases(family: str, rng: np.random.Generator, dtype: Any, aligned: bool) -> Iterator[Case]:
-    """The cases of a family in a dtype."""
-    for images, grid in FAMILIES[family](rng, aligned):
-        with np.errstate(over="ignore"):
-            case = Case(images.astype(dtype), grid.astype(dtype))
-        yield _strewn(case) if family == "not contiguous" else case
-
-
-def _strewn(case: Case) -> Case:
-    """The same values as views: channels last, and every other one of a row."""
-    last = np.ascontiguousarray(case.images.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
-    return Case(last, np.repeat(case.grid, 2, axis=2)[:, :, ::2])
+def cases(family: str, rng: np.random.Generator, axes: str) -> Iterator[Case]:
+    """The cases of a family, for images that have the axes B and C or have them not."""
+    for U, xy in FAMILIES[family](rng):
+        batch, channels = (slice(None if axis in axes else 1) for axis in "BC")
+        if U.size or axes == "BC":
+            yield Case(U[batch, ..., channels], xy[batch])

@@ -8,18 +8,18 @@ depending on the mode.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations import AFFINE, BILINEAR, INTEGER, keys, target_grid, to_pixels
+from stn_ref.equations import AFFINE, BILINEAR, INTEGER, keys, target_grid
 from stn_ref.equations.arguments import Array, Size, choice
-from stn_ref.oracle.arguments import gradient_of, grid_of, planar_images, real, roundoff, switch
-from stn_ref.oracle.bounds import Expected, gradients_and_bounds, value_and_bound
-from stn_ref.oracle.sampling import AxisMap, Sampling, clipped, half_even, mirrored
+from stn_ref.equations.lattice import centre, half_extent
+from stn_ref.oracle.arguments import gradient_like, grid_of, planar_images, real, switch
+from stn_ref.oracle.sampling import AxisMap, Layout, Sampling, clipped, half_even, mirrored
+from stn_ref.oracle.twofold import two_product, two_sum
 
 LINEAR, NEAREST, CUBIC = "linear", "nearest", "cubic"
 PADDING_MODES = ("zeros", "border", "reflection")
@@ -44,43 +44,39 @@ def translated(
     aligned = switch("align_corners", align_corners)
     U = planar_images(*images)
     points = grid_of("grid", grid, len(U), np.asarray(images[1]).dtype)
-    size = U.shape[1], U.shape[2]
-    p, slope = _pixels(points, size, aligned), _slope(size, aligned)
+    p, rest, slope = pixels(points, U.shape[1:3], aligned)
     lost = ~np.isfinite(p).all(axis=-1, keepdims=True)
     folds = padding_mode == "reflection"
     about = "symmetric" if folds and not aligned else padding_mode
+    sampling = Sampling(U, p, slope, BILINEAR, _layout(points.dtype), folds=folds, rest=rest)
     if mode == CUBIC:
         p = np.where(lost, np.nan, p)
         early = clips_first and padding_mode == "border"
         move: AxisMap | None = partial(_clipped_outside, aligned=aligned) if early else None
-        return Sampling(U, p, slope, keys(-0.75), about, move=move, folds=folds)
+        return sampling._replace(p=p, kernel=keys(-0.75), padding=about, move=move)
+    if mode == NEAREST:
+        sampling = sampling._replace(kernel=INTEGER, rounds=half_even)
     if padding_mode == "zeros":
-        if mode == LINEAR:
-            return Sampling(U, np.where(lost, np.nan, p), slope, BILINEAR)
-        return Sampling(U, np.where(lost, -np.inf, p), slope, INTEGER, rounds=half_even)
+        return sampling._replace(p=np.where(lost, np.nan if mode == LINEAR else -np.inf, p))
     if mode == NEAREST and rounds_first:
-        p = np.where(np.isnan(p), 0.0, p)
-        return Sampling(U, p, slope, INTEGER, about, rounds=half_even, folds=folds)
-    kernel = BILINEAR if mode == LINEAR else INTEGER
-    move = partial(_folded, aligned=aligned) if folds else clipped
-    return Sampling(
-        U, p, slope, kernel, move=move, rounds=half_even if mode == NEAREST else None, folds=folds
-    )
+        return sampling._replace(p=np.where(np.isnan(p), 0.0, p), padding=about)
+    return sampling._replace(move=partial(_folded, aligned=aligned) if folds else clipped)
 
 
-def _pixels(grid: Array, size: Size, aligned: bool) -> Array:
-    """Pixels, float64; not finite where the arithmetic of the grid's own dtype overflows."""
+def pixels(grid: Array, size: Size, aligned: bool) -> tuple[Array, Array, tuple[float, float]]:
+    """x = c̃ x^s + c: p in float64, what it is short of x, and c̃ for x and y.
+
+    Not finite where the arithmetic of the grid's own dtype overflows.
+    """
     sizes = np.array(size[::-1], grid.dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         own = (grid + 1) / 2 * (sizes - 1) if aligned else ((grid + 1) * sizes - 1) / 2
-        exact = to_pixels(grid.astype(np.float64), size, align_corners=aligned)
-    return np.where(np.isfinite(own), exact, own.astype(np.float64))
-
-
-def _slope(size: Size, aligned: bool) -> tuple[float, float]:
-    """∂ pixels/∂ grid."""
-    height, width = size
-    return ((width - 1) / 2, (height - 1) / 2) if aligned else (width / 2, height / 2)
+        slope = half_extent(size[1], aligned), half_extent(size[0], aligned)
+        far, rest = two_product(grid.astype(np.float64), np.array(slope))
+        p, more = two_sum(far, np.array([centre(size[1]), centre(size[0])]))
+        p, rest = two_sum(p, rest + more)
+    fits = np.isfinite(own)
+    return np.where(fits, p, own.astype(np.float64)), np.where(fits, rest, 0.0), slope
 
 
 def _folded(x: Array, size: int, aligned: bool) -> tuple[Array, Array]:
@@ -97,51 +93,25 @@ def _clipped_outside(x: Array, size: int, aligned: bool) -> tuple[Array, Array]:
     return np.where(outside, place, x), 1.0 * ~outside
 
 
-def value(sampling: Sampling, images: ArrayLike) -> Array:
-    """(N, C, H', W') in the images' dtype."""
-    return _planar(sampling.value()).astype(np.asarray(images).dtype)
-
-
-def gradients(grad_output: ArrayLike, sampling: Sampling, images: ArrayLike) -> tuple[Array, Array]:
-    """The gradients of images and grid in their dtype, from that of the output."""
-    dU, dgrid = sampling.gradient(_loss(grad_output, sampling))
-    dtype = np.asarray(images).dtype
-    return _planar(dU).astype(dtype), dgrid.astype(dtype)
-
-
-def value_expected(translate: Callable[..., Sampling]) -> Callable[..., Expected]:
-    """What `expected` calls for a function of these images, grid and options."""
-
-    def analyse(images: ArrayLike, *args: Any, **kwargs: Any) -> Expected:
-        found = value_and_bound(translate(images, *args, **kwargs), roundoff(images))
-        return Expected(*map(_planar, found))
-
-    return analyse
-
-
-def gradients_expected(
-    translate: Callable[..., Sampling],
-) -> Callable[..., tuple[Expected, Expected]]:
-    """What `expected` calls for its gradients, from that of its output."""
-
-    def analyse(
-        grad_output: ArrayLike, images: ArrayLike, *args: Any, **kwargs: Any
-    ) -> tuple[Expected, Expected]:
-        sampling = translate(images, *args, **kwargs)
-        dV = _loss(grad_output, sampling)
-        dU, dgrid = gradients_and_bounds(sampling, dV, roundoff(images))
-        return Expected(*map(_planar, dU)), dgrid
-
-    return analyse
+def arrange(U: Array, xy: Array, options: dict[str, Any]) -> tuple[Array, Array]:
+    """Images (N, C, H, W) and the grid of these pixels; an aligned axis of one has only 0."""
+    sizes, aligned = np.array(U.shape[2:0:-1], np.float64), switch("", options["align_corners"])
+    grid = 2 * xy / np.maximum(sizes - 1, 1) - 1 if aligned else (2 * xy + 1) / sizes - 1
+    return _planar(U), grid
 
 
 def _planar(V: Array) -> Array:
     return V.transpose(0, 3, 1, 2)
 
 
-def _loss(grad_output: ArrayLike, s: Sampling) -> Array:
-    shape = len(s.U), s.U.shape[3], *s.p.shape[1:3]
-    return gradient_of("grad_output", grad_output, shape).transpose(0, 2, 3, 1)
+def _layout(dtype: np.dtype[Any]) -> Layout:
+    return Layout(
+        value=_planar,
+        loss=lambda dV: dV.transpose(0, 2, 3, 1),
+        images=_planar,
+        points=lambda dp: (dp,),
+        dtypes=(dtype, dtype),
+    )
 
 
 def affine_points(theta: ArrayLike, size: tuple[int, ...], align_corners: object) -> Array:
@@ -155,7 +125,7 @@ def affine_points_backward(
 ) -> Array:
     """The gradient of `affine_points` in theta."""
     theta, lattice = _affine(theta, size, align_corners)
-    dgrid = gradient_of("grad_grid", grad_grid, (len(theta), *lattice.shape))
+    dgrid = gradient_like("grad_grid", grad_grid, (len(theta), *lattice.shape))
     dtheta, _ = AFFINE.grid_backward(dgrid, theta.astype(np.float64), lattice)
     return dtheta.astype(theta.dtype)
 

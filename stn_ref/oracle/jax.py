@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike
 
 from stn_ref.equations import BILINEAR, INTEGER
 from stn_ref.equations.arguments import Array, choice, number
-from stn_ref.oracle.arguments import gradient_of, real, roundoff
-from stn_ref.oracle.bounds import Expected, bounded_by, gradients_and_bounds, value_and_bound
-from stn_ref.oracle.sampling import Sampling, half_away
+from stn_ref.oracle.arguments import real
+from stn_ref.oracle.dialect import gradient_of, sampler
+from stn_ref.oracle.sampling import Layout, Sampling, half_away
 
 PADDINGS = {
     "constant": "constant",
@@ -29,53 +29,19 @@ PADDINGS = {
 }
 
 
-def _translated(
-    input: ArrayLike,
-    coordinates: Sequence[ArrayLike] | Array,
-    order: int,
-    mode: str = "constant",
-    cval: float = 0.0,
-) -> Sampling:
-    image, p = real("input", input), _pixels(coordinates)
-    if image.ndim != 2 or 0 in image.shape:
-        raise ValueError(f"input has shape {image.shape}; expected (H, W), neither of them 0")
-    if order not in (0, 1):
-        raise ValueError(f"order is {order!r}; expected 0 or 1")
-    padding = PADDINGS[choice("mode", mode, tuple(PADDINGS))]
-    fill = number("cval", cval) if padding == "constant" else 0.0
-    U = image.astype(np.float64)[None, :, :, None]
-    if order == 1:
-        p = np.where(np.isfinite(p).all(axis=-1, keepdims=True), p, np.nan)
-        return Sampling(U, p, (1.0, 1.0), BILINEAR, padding, fill, exact=True)
-    p = np.where(np.isnan(p), 0.0, p)
-    return Sampling(U, p, (1.0, 1.0), INTEGER, padding, fill, rounds=half_away, exact=True)
+def arrange(U: Array, xy: Array, options: dict[str, Any]) -> tuple[Array, Array]:
+    """The first image (H, W), and rows and columns (2, H', W')."""
+    return U[0, :, :, 0], np.moveaxis(xy[0, :, :, ::-1], -1, 0)
 
 
-def _pixels(coordinates: Sequence[ArrayLike] | Array) -> Array:
-    """(1, 1, points, 2), x before y."""
-    given = [real("coordinates", axis) for axis in coordinates]
-    if len(given) != 2 or given[0].shape != given[1].shape:
-        raise ValueError(
-            f"coordinates have shapes {[axis.shape for axis in given]}; expected two alike"
-        )
-    return np.stack([axis.astype(np.float64).ravel() for axis in given[::-1]], axis=-1)[None, None]
-
-
-def _value_expected(
-    input: ArrayLike, coordinates: Sequence[ArrayLike] | Array, *args: Any, **kwargs: Any
-) -> Expected:
-    found = value_and_bound(_translated(input, coordinates, *args, **kwargs), roundoff(input))
-    return Expected(*(array.reshape(np.shape(coordinates[0])) for array in found))
-
-
-@bounded_by(_value_expected, _translated)
+@sampler(arrange, axes="")
 def map_coordinates(
     input: ArrayLike,
     coordinates: Sequence[ArrayLike] | Array,
     order: int,
     mode: str = "constant",
     cval: float = 0.0,
-) -> Array:
+) -> Sampling:
     """Values of an image at pixel coordinates.
 
     input        (H, W)  float16, float32 or float64
@@ -84,45 +50,39 @@ def map_coordinates(
     Returns the coordinates' shape, in input's dtype.
     Raises TypeError or ValueError if an argument has another form.
     """
-    V = _translated(input, coordinates, order, mode, cval).value()
-    return V.reshape(np.shape(coordinates[0])).astype(np.asarray(input).dtype)
+    padding = PADDINGS[choice("mode", mode, tuple(PADDINGS))]
+    fill = number("cval", cval) if padding == "constant" else 0.0
+    U, p, layout = rows_and_columns(input, coordinates)
+    if order == 1:
+        p = np.where(np.isfinite(p).all(axis=-1, keepdims=True), p, np.nan)
+        return Sampling(U, p, (1.0, 1.0), BILINEAR, layout, padding, fill)
+    if order == 0:
+        p = np.where(np.isnan(p), 0.0, p)
+        return Sampling(U, p, (1.0, 1.0), INTEGER, layout, padding, fill, rounds=half_away)
+    raise ValueError(f"order is {order!r}; expected 0 or 1")
 
 
-def _gradients_expected(
-    grad_output: ArrayLike,
-    input: ArrayLike,
-    coordinates: Sequence[ArrayLike] | Array,
-    *args: Any,
-    **kwargs: Any,
-) -> tuple[Expected, Expected]:
-    sampling = _translated(input, coordinates, *args, **kwargs)
-    dV = _loss(grad_output, np.shape(coordinates[0]))
-    dU, dp = gradients_and_bounds(sampling, dV, roundoff(input))
-    return Expected(*(array[0, :, :, 0] for array in dU)), Expected(
-        *(_rows_first(array, np.shape(coordinates[0])) for array in dp)
+map_coordinates_backward = gradient_of(map_coordinates)
+
+
+def rows_and_columns(
+    input: ArrayLike, coordinates: Sequence[ArrayLike] | Array
+) -> tuple[Array, Array, Layout]:
+    """U (1, H, W, 1), p (1, 1, points, 2), and the way back to one image and its coordinates."""
+    image, given = real("input", input), [real("coordinates", axis) for axis in coordinates]
+    if image.ndim != 2 or 0 in image.shape:
+        raise ValueError(f"input has shape {image.shape}; expected (H, W), neither of them 0")
+    if len(given) != 2 or given[0].shape != given[1].shape:
+        raise ValueError(
+            f"coordinates have shapes {[axis.shape for axis in given]}; expected two alike"
+        )
+    shape = given[0].shape
+    p = np.stack([axis.astype(np.float64).ravel() for axis in given[::-1]], axis=-1)
+    layout = Layout(
+        value=lambda V: V.reshape(shape),
+        loss=lambda dV: dV.reshape(1, 1, -1, 1),
+        images=lambda dU: dU[0, :, :, 0],
+        points=lambda dp: (np.stack([dp[0, 0, :, axis].reshape(shape) for axis in (1, 0)]),),
+        dtypes=(image.dtype, np.result_type(*given)),
     )
-
-
-@bounded_by(_gradients_expected, _translated, map_coordinates)
-def map_coordinates_backward(
-    grad_output: ArrayLike,
-    input: ArrayLike,
-    coordinates: Sequence[ArrayLike] | Array,
-    order: int,
-    mode: str = "constant",
-    cval: float = 0.0,
-) -> tuple[Array, Array]:
-    """The gradients of `map_coordinates` in input and coordinates, rows before columns."""
-    sampling, shape = _translated(input, coordinates, order, mode, cval), np.shape(coordinates[0])
-    dU, dp = sampling.gradient(_loss(grad_output, shape))
-    dtype = np.result_type(*map(np.asarray, coordinates))
-    return dU[0, :, :, 0].astype(np.asarray(input).dtype), _rows_first(dp, shape).astype(dtype)
-
-
-def _loss(grad_output: ArrayLike, shape: tuple[int, ...]) -> Array:
-    return gradient_of("grad_output", grad_output, shape).reshape(1, 1, -1, 1)
-
-
-def _rows_first(dp: Array, shape: tuple[int, ...]) -> Array:
-    rows, columns = dp[0, 0, :, 1], dp[0, 0, :, 0]
-    return np.stack([rows.reshape(shape), columns.reshape(shape)])
+    return image.astype(np.float64)[None, :, :, None], p[None, None], layout

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, choice
 from stn_ref.oracle import grids
-from stn_ref.oracle.bounds import bounded_by
+from stn_ref.oracle.dialect import gradient_of, sampler
 from stn_ref.oracle.sampling import Sampling
 
 # opset 16 says bilinear and bicubic, the later ones linear and cubic
@@ -23,28 +23,7 @@ MODES = {
 }
 
 
-def _translated(
-    X: ArrayLike,
-    grid: ArrayLike,
-    mode: str = "linear",
-    padding_mode: str = "zeros",
-    align_corners: int = 0,
-    *,
-    as_shipped: bool = False,
-) -> Sampling:
-    ours = MODES[choice("mode", mode, tuple(MODES))]
-    return grids.translated(
-        ("X", X),
-        grid,
-        ours,
-        padding_mode,
-        align_corners,
-        rounds_first=True,
-        clips_first=as_shipped,
-    )
-
-
-@bounded_by(grids.value_expected(_translated), _translated)
+@sampler(grids.arrange)
 def grid_sample(
     X: ArrayLike,
     grid: ArrayLike,
@@ -53,7 +32,7 @@ def grid_sample(
     align_corners: int = 0,
     *,
     as_shipped: bool = False,
-) -> Array:
+) -> Sampling:
     """The operator GridSample.
 
     X     (N, C, H, W)     images, float16, float32 or float64
@@ -64,24 +43,18 @@ def grid_sample(
     Returns (N, C, H', W') in X's dtype.
     Raises TypeError or ValueError if an argument has another form.
     """
-    sampling = _translated(X, grid, mode, padding_mode, align_corners, as_shipped=as_shipped)
-    return grids.value(sampling, X)
+    return grids.translated(
+        ("X", X),
+        grid,
+        MODES[choice("mode", mode, tuple(MODES))],
+        padding_mode,
+        align_corners,
+        rounds_first=True,
+        clips_first=as_shipped,
+    )
 
 
-@bounded_by(grids.gradients_expected(_translated), _translated, grid_sample)
-def grid_sample_backward(
-    grad_output: ArrayLike,
-    X: ArrayLike,
-    grid: ArrayLike,
-    mode: str = "linear",
-    padding_mode: str = "zeros",
-    align_corners: int = 0,
-    *,
-    as_shipped: bool = False,
-) -> tuple[Array, Array]:
-    """The gradients of `grid_sample` in X and grid, from that of its output."""
-    sampling = _translated(X, grid, mode, padding_mode, align_corners, as_shipped=as_shipped)
-    return grids.gradients(grad_output, sampling, X)
+grid_sample_backward = gradient_of(grid_sample)
 
 
 def affine_grid(theta: ArrayLike, size: tuple[int, ...], align_corners: int = 0) -> Array:

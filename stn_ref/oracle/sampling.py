@@ -2,7 +2,8 @@
 
 A framework's function is translated to a `Sampling`: feature map, pixel coordinates, the map that
 the framework's padding applies to them, and a kernel and padding of ours for the taps. Values and
-gradients then are Eqs. 3, 6 and 7 in float64, at those coordinates or at others beside them.
+gradients then are Eqs. 3, 6 and 7 in float64, at those coordinates or at others beside them
+(`exact` has them to the last bit).
 """
 
 from __future__ import annotations
@@ -22,6 +23,16 @@ LARGE = 1 << 17  # from so many output values on, compiling loops costs less tha
 AxisMap = Callable[[Array, int], tuple[Array, Array]]
 
 
+class Layout(NamedTuple):
+    """How a framework lays out what we have as (B, H, W, C) and (B, H', W', 2)."""
+
+    value: Callable[[Array], Array]  # V, as the function returns it
+    loss: Callable[[Array], Array]  # the gradient of that, as our dV
+    images: Callable[[Array], Array]  # dU, as the function's images
+    points: Callable[[Array], tuple[Array, ...]]  # the gradient of p, as its coordinates
+    dtypes: tuple[Any, Any]  # of the images and of the coordinates
+
+
 class Sampling(NamedTuple):
     """One call of some framework's function, in our terms."""
 
@@ -29,49 +40,56 @@ class Sampling(NamedTuple):
     p: Array  # (B, H', W', 2), float64: (x, y) in pixels, before padding
     slope: tuple[float, float]  # ∂p/∂ of the framework's own coordinates, for x and y
     kernel: Kernel
+    layout: Layout
     padding: str = "zeros"
     fill: float = 0.0
     move: AxisMap | None = None  # what padding does to a coordinate
     rounds: Callable[[Array], Array] | None = None  # what rounds coordinates before Eq. 3
     folds: bool = False  # whether a point outside, however far, comes back to some pixel
-    exact: bool = False  # whether p is given, and not computed
+    rest: Array | None = None  # what p is short of the exact coordinate; None: p is given, exact
 
     @property
     def sizes(self) -> tuple[int, int]:
         """Width and height, in the order of p."""
         return self.U.shape[2], self.U.shape[1]
 
+    @property
+    def large(self) -> bool:
+        """Whether there is so much to do that only compiled loops are quick about it."""
+        return bool(self.p.size // 2 * self.U.shape[3] > LARGE)
+
+    def padded(self, p: Array) -> tuple[Array, Array]:
+        """Where the padding takes coordinates, and ∂ of that/∂p, both like p."""
+        if self.move is None:
+            return p, np.ones_like(p)
+        pairs = [self.move(p[..., axis], size) for axis, size in enumerate(self.sizes)]
+        x, slope = zip(*pairs, strict=True)
+        return np.stack(x, axis=-1), np.stack(slope, axis=-1)
+
     def moved(self, p: Array) -> tuple[Array, Array]:
         """Where Eq. 3 samples, and ∂ of that/∂p, both like p."""
-        axes = [np.moveaxis(p, -1, 0)[axis] for axis in range(2)]
-        if self.move is None:
-            pairs = [(x, np.ones_like(x)) for x in axes]
-        else:
-            pairs = [self.move(x, size) for x, size in zip(axes, self.sizes, strict=True)]
-        xy = np.stack([x for x, _ in pairs], axis=-1)
-        slope = np.stack([s for _, s in pairs], axis=-1)
+        xy, slope = self.padded(p)
         return (self.rounds(xy), 0 * slope) if self.rounds else (xy, slope)
 
     def value(self, p: Array | None = None, U: Array | None = None) -> Array:
         """V (B, H', W', C) by Eq. 3, float64; at other points or from another map if given."""
         xy, _ = self.moved(self.p if p is None else p)
         U = self.U if U is None else U
-        found: Array = _backend(xy, U).sample(U, xy, **self._taps())
+        found: Array = self._backend().sample(U, xy, **self._taps())
         return found
 
     def gradient(self, dV: Array, p: Array | None = None) -> tuple[Array, Array]:
         """dU by Eq. 6 and the gradient of the framework's coordinates by Eq. 7, float64."""
         xy, slope = self.moved(self.p if p is None else p)
-        dU, dxy, _ = _backend(xy, self.U).sample_backward(dV, self.U, xy, **self._taps())
+        dU, dxy, _ = self._backend().sample_backward(dV, self.U, xy, **self._taps())
         with np.errstate(invalid="ignore"):
             return dU, np.where(slope == 0, 0.0, dxy * slope) * self.slope
 
     def _taps(self) -> dict[str, Any]:
         return {"kernel": self.kernel, "padding": self.padding, "fill": self.fill}
 
-
-def _backend(xy: Array, U: Array) -> Any:
-    return backends.get("cpu" if xy.size // 2 * U.shape[-1] > LARGE else "reference")
+    def _backend(self) -> Any:
+        return backends.get("cpu" if self.large else "reference")
 
 
 def half_even(x: Array) -> Array:

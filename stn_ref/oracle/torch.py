@@ -9,31 +9,20 @@ from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, choice
 from stn_ref.oracle import grids
-from stn_ref.oracle.bounds import bounded_by
+from stn_ref.oracle.dialect import gradient_of, sampler
 from stn_ref.oracle.sampling import Sampling
 
 MODES = {"bilinear": grids.LINEAR, "nearest": grids.NEAREST, "bicubic": grids.CUBIC}
 
 
-def _translated(
-    input: ArrayLike,
-    grid: ArrayLike,
-    mode: str = "bilinear",
-    padding_mode: str = "zeros",
-    align_corners: bool | None = None,
-) -> Sampling:
-    ours = MODES[choice("mode", mode, tuple(MODES))]
-    return grids.translated(("input", input), grid, ours, padding_mode, align_corners)
-
-
-@bounded_by(grids.value_expected(_translated), _translated)
+@sampler(grids.arrange)
 def grid_sample(
     input: ArrayLike,
     grid: ArrayLike,
     mode: str = "bilinear",
     padding_mode: str = "zeros",
     align_corners: bool | None = None,
-) -> Array:
+) -> Sampling:
     """Sample images at normalised source points.
 
     input  (N, C, H, W)     images, float16, float32 or float64
@@ -43,21 +32,11 @@ def grid_sample(
     Returns (N, C, H', W') in input's dtype.
     Raises TypeError or ValueError if an argument has another form.
     """
-    return grids.value(_translated(input, grid, mode, padding_mode, align_corners), input)
+    ours = MODES[choice("mode", mode, tuple(MODES))]
+    return grids.translated(("input", input), grid, ours, padding_mode, align_corners)
 
 
-@bounded_by(grids.gradients_expected(_translated), _translated, grid_sample)
-def grid_sample_backward(
-    grad_output: ArrayLike,
-    input: ArrayLike,
-    grid: ArrayLike,
-    mode: str = "bilinear",
-    padding_mode: str = "zeros",
-    align_corners: bool | None = None,
-) -> tuple[Array, Array]:
-    """The gradients of `grid_sample`, (grad_input, grad_grid), from that of its output."""
-    sampling = _translated(input, grid, mode, padding_mode, align_corners)
-    return grids.gradients(grad_output, sampling, input)
+grid_sample_backward = gradient_of(grid_sample)
 
 
 def affine_grid(

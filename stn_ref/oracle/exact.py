@@ -1,0 +1,139 @@
+"""Eqs. 3, 6 and 7 to the last bit of float64: what a correct answer rounds to.
+
+Coordinates, weights and products are `Twofold`, in twice the precision of float64; what flows into
+one pixel of dU is summed by `math.fsum`. So the result is the exact one, rounded once: off by half
+a unit in its last place, and by some 2⁻¹⁰⁰ of the terms where these cancel. The kernels are the
+dialects' own, piecewise polynomials. What overflows, and a great many points, is left to float64.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import ceil, fsum
+from typing import NamedTuple
+
+import numpy as np
+
+from stn_ref.equations.arguments import Array
+from stn_ref.equations.padding import OUTSIDE, lost, padding_rule, whole
+from stn_ref.equations.taps import offsets
+from stn_ref.oracle.sampling import Sampling
+from stn_ref.oracle.twofold import Twofold, twofold
+
+FAR = 2.0**50  # pixels; beyond it float64 has no quarters
+ASIDE = 2.0**-20  # pixels
+
+
+class Tap(NamedTuple):
+    """One m of Eq. 3, k(x − m) and k′(x − m) for every point at once, (B, H', W', 1) each."""
+
+    pixel: Array  # the one that stands for m, −1 outside
+    k: Twofold
+    dk: Twofold
+
+
+@np.errstate(all="ignore")
+def value(s: Sampling) -> Array:
+    """V (B, H', W', C) by Eq. 3, float64."""
+    if s.large:
+        return s.value()
+    (columns, lost_x), (rows, lost_y) = _axis(s, 0), _axis(s, 1)
+    V = twofold(np.zeros((*s.p.shape[:3], s.U.shape[3])))
+    for n, k_y, _ in rows:
+        for m, k_x, _ in columns:
+            V = V + k_x * k_y * _pixels(s, n, m)
+    good = np.isfinite(V.hi) & ~lost_x & ~lost_y
+    return V.hi if good.all() else np.where(good, V.hi, s.value())
+
+
+@np.errstate(all="ignore")
+def gradient(s: Sampling, dV: Array) -> tuple[Array, Array]:
+    """dU by Eq. 6 and the gradient of the framework's coordinates by Eq. 7, float64."""
+    if s.large:
+        return s.gradient(dV)
+    (columns, lost_x), (rows, lost_y) = _axis(s, 0), _axis(s, 1)
+    gone = lost_x | lost_y
+    dV, spread = np.where(gone, 0.0, dV), []
+    dx = dy = twofold(np.zeros(s.p.shape[:3]))
+    for n, k_y, dk_y in rows:
+        for m, k_x, dk_x in columns:
+            spread.append((n, m, k_x * k_y * dV))
+            pull = twofold(dV) * _pixels(s, n, m)
+            dx = dx + (pull * (dk_x * k_y)).sum()
+            dy = dy + (pull * (k_x * dk_y)).sum()
+    moves = _placed(s)[1] * (s.rounds is None)
+    slope = moves * s.slope
+    dp = np.stack([(d * slope[..., k]).hi for k, d in enumerate((dx, dy))], axis=-1)
+    dp = np.where(moves == 0, 0.0, np.where(gone, np.nan, dp))
+    if not all(np.isfinite(share.hi + share.lo).all() for _, _, share in spread):
+        return s.gradient(dV)
+    good = np.isfinite(dp) | gone
+    return _gathered(s, spread), dp if good.all() else np.where(good, dp, s.gradient(dV)[1])
+
+
+def _placed(s: Sampling) -> tuple[Twofold, Array]:
+    """Where the padding takes each coordinate, and the slope of that, (B, H', W', 2).
+
+    It is x ↦ ±x plus a multiple of ½, or constant; which one, and by how much, is seen from p, or a
+    little beside it where p is a multiple of ½ and the exact coordinate is not.
+    """
+    rest = np.zeros_like(s.p) if s.rest is None else s.rest
+    aside = (np.floor(2 * s.p) == 2 * s.p) * np.sign(rest) * ASIDE
+    place, move = s.padded(s.p + aside)
+    shift = np.round(2 * (place - move * (s.p + aside))) / 2
+    exact = twofold(move * s.p) + move * rest + shift
+    near = np.isfinite(place) & (abs(s.p) < FAR) & (move != 0)
+    return Twofold(np.where(near, exact.hi, place), np.where(near, exact.lo, 0.0)), move
+
+
+def _rounded(s: Sampling, x: Twofold) -> Twofold:
+    """As the framework rounds; its tie-break has a say on ties alone."""
+    if s.rounds is None:
+        return x
+    between = (np.floor(2 * x.hi) == 2 * x.hi) & (np.floor(x.hi) != x.hi) & (x.lo != 0)
+    return twofold(np.where(between, np.floor(x.hi) + (x.lo > 0), s.rounds(x.hi)))
+
+
+def _axis(s: Sampling, axis: int) -> tuple[list[Tap], Array]:
+    """The taps of every point along x or y, and which points are nowhere, (B, H', W', 1)."""
+    size, kernel, both = s.sizes[axis], s.kernel, _rounded(s, _placed(s)[0])
+    x = both.hi[..., axis, None]
+    exact = Twofold(x, both.lo[..., axis, None])
+    here, below = np.isfinite(x), exact.floor()
+    f = exact - below
+    f = Twofold(np.where(here, f.hi, 0.0), np.where(here, f.lo, 0.0))
+    first = whole(below, size, ceil(kernel.support), s.padding)
+    gone, pixel = lost(x, s.padding), padding_rule(s.padding).pixel
+    taps = []
+    for o in offsets(kernel.support):
+        t = f - float(o)
+        k, dk = kernel.k(t, kernel.Phi), kernel.dk(t, kernel.Phi)
+        m = np.where(gone, OUTSIDE, pixel(first + o, size))
+        taps.append(Tap(m, twofold(k), twofold(dk) * here))
+    return taps, gone
+
+
+def _pixels(s: Sampling, n: Array, m: Array) -> Array:
+    """U_nm for every point, (B, H', W', C)."""
+    b = np.arange(len(s.U))[:, None, None]
+    u = s.U[b, np.maximum(n, 0)[..., 0], np.maximum(m, 0)[..., 0]]
+    return np.where((n >= 0) & (m >= 0), u, s.fill)
+
+
+def _gathered(s: Sampling, spread: list[tuple[Array, Array, Twofold]]) -> Array:
+    """dU, every pixel the sum of what the taps on it bring, rounded once."""
+    place, amount = [], []
+    for n, m, share in spread:
+        b, i, j, _ = np.nonzero((n >= 0) & (m >= 0))
+        pixel = np.ravel_multi_index((b, n[b, i, j, 0], m[b, i, j, 0]), s.U.shape[:3])
+        place += [pixel, pixel]
+        amount += [share.hi[b, i, j], share.lo[b, i, j]]
+    dU = np.zeros((np.prod(s.U.shape[:3]), s.U.shape[3]))
+    at, amounts = np.concatenate(place), np.concatenate(amount)
+    order = np.argsort(at, kind="stable")
+    pixels, starts = np.unique(at[order], return_index=True)
+    for c in range(s.U.shape[3]):
+        column = amounts[order, c].tolist()
+        ends = pairwise([*starts.tolist(), len(column)])
+        dU[pixels, c] = [fsum(column[i:j]) for i, j in ends]
+    return dU.reshape(s.U.shape)
