@@ -26,6 +26,14 @@ def planar_images(name: str, value: ArrayLike) -> Array:
     return array.transpose(0, 2, 3, 1).astype(np.float64)
 
 
+def channels_last(name: str, value: ArrayLike) -> Array:
+    """(B, H, W, C); ValueError if it is not, or its planes are empty."""
+    array = real(name, value)
+    if array.ndim != 4 or 0 in array.shape[1:3]:
+        raise ValueError(f"{name} has shape {array.shape}; expected (B, H, W, C), H and W not 0")
+    return array
+
+
 def grid_of(name: str, value: ArrayLike, batch: int, dtype: np.dtype[Any]) -> Array:
     """(N, H', W', 2) of this batch and dtype."""
     array = real(name, value)
@@ -51,6 +59,16 @@ def switch(name: str, value: object) -> bool:
     raise TypeError(f"{name} is {value!r}; expected True or False")
 
 
+def cast(array: Array, dtype: Any) -> Array:
+    """An array in a function's dtype; in an integer one rounded half to even, and kept in range."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.issubdtype(dtype, np.integer):
+            limits = np.iinfo(dtype)
+            array = np.clip(np.rint(np.nan_to_num(array)), limits.min, limits.max)
+        return array.astype(dtype)
+
+
 def unit_roundoff(dtype: Any) -> float:
-    """Half the distance from 1 to the next number of a precision."""
-    return float(np.finfo(dtype).eps) / 2
+    """Half the distance from 1 to the next number; integers are sampled in float32."""
+    kind = np.float32 if np.issubdtype(dtype, np.integer) else dtype
+    return float(np.finfo(kind).eps) / 2

@@ -75,7 +75,7 @@ def gradients_and_bounds(s: Sampling, dV: Array, eps: float) -> tuple[Expected, 
 
 def _delta(s: Sampling, eps: float) -> Array:
     """By how much a pixel coordinate may be off, (B, H', W', 2); not finite where it is not."""
-    if s.rest is None:
+    if s.given:
         return np.zeros_like(s.p)
     return MAP_ROUNDINGS * eps * (abs(s.p) + s.sizes)
 

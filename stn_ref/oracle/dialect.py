@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array
 from stn_ref.oracle import exact
-from stn_ref.oracle.arguments import gradient_like, unit_roundoff
+from stn_ref.oracle.arguments import cast, gradient_like, unit_roundoff
 from stn_ref.oracle.bounds import Expected, gradients_and_bounds, value_and_bound
 from stn_ref.oracle.sampling import Sampling
 
@@ -80,12 +80,15 @@ def sampler(
         @wraps(translate)
         def function(*args: P.args, **kwargs: P.kwargs) -> Array:
             s = translate(*args, **kwargs)
-            return s.layout.value(exact.value(s)).astype(s.layout.dtypes[0])
+            return cast(s.layout.value(exact.value(s)), s.layout.dtypes[0])
 
         def analysis(*args: P.args, **kwargs: P.kwargs) -> Expected:
             s = translate(*args, **kwargs)
-            found = value_and_bound(s, unit_roundoff(s.layout.dtypes[0]))
-            return Expected(*map(s.layout.value, found))
+            dtype = s.layout.dtypes[0]
+            V, bound = map(s.layout.value, value_and_bound(s, unit_roundoff(dtype)))
+            if np.issubdtype(dtype, np.integer):  # computed as float32, and rounded at last
+                V, bound = np.clip(V, np.iinfo(dtype).min, np.iinfo(dtype).max), bound + 0.5
+            return Expected(V, bound)
 
         _signed(function, inspect.signature(translate).parameters.values(), "Array")
         _samplers[function] = Sampler(translate, arrange, axes)
@@ -112,6 +115,10 @@ def gradient_of(
     translate = _samplers[function].translate
 
     def carried(grad_output: ArrayLike, s: Sampling) -> Array:
+        if np.issubdtype(s.layout.dtypes[0], np.integer):
+            raise TypeError(
+                f"images of dtype {s.layout.dtypes[0]} have no gradient; cast them first"
+            )
         shape = s.layout.value(np.empty((*s.p.shape[:3], s.U.shape[3]))).shape
         return s.layout.loss(gradient_like("grad_output", grad_output, shape))
 
@@ -119,8 +126,8 @@ def gradient_of(
         s = translate(*args, **kwargs)
         dU, dp = exact.gradient(s, carried(grad_output, s))
         images, points = s.layout.dtypes
-        coordinates = [d.astype(points) for d in s.layout.points(dp)]
-        return s.layout.images(dU).astype(images), *coordinates
+        coordinates = [cast(d, points) for d in s.layout.points(dp)]
+        return cast(s.layout.images(dU), images), *coordinates
 
     def analysis(grad_output: ArrayLike, *args: P.args, **kwargs: P.kwargs) -> tuple[Expected, ...]:
         s = translate(*args, **kwargs)

@@ -64,7 +64,7 @@ def gradient(s: Sampling, dV: Array) -> tuple[Array, Array]:
     moves = _placed(s)[1] * (s.rounds is None)
     slope = moves * s.slope
     dp = np.stack([(d * slope[..., k]).hi for k, d in enumerate((dx, dy))], axis=-1)
-    dp = np.where(moves == 0, 0.0, np.where(gone, np.nan, dp))
+    dp = np.where(moves == 0, 0.0, np.where(gone, 0 * s.nowhere, dp))
     if not all(np.isfinite(share.hi + share.lo).all() for _, _, share in spread):
         return s.gradient(dV)
     good = np.isfinite(dp) | gone
@@ -77,11 +77,10 @@ def _placed(s: Sampling) -> tuple[Twofold, Array]:
     It is x ↦ ±x plus a multiple of ½, or constant; which one, and by how much, is seen from p, or a
     little beside it where p is a multiple of ½ and the exact coordinate is not.
     """
-    rest = np.zeros_like(s.p) if s.rest is None else s.rest
-    aside = (np.floor(2 * s.p) == 2 * s.p) * np.sign(rest) * ASIDE
+    aside = (np.floor(2 * s.p) == 2 * s.p) * np.sign(s.rest) * ASIDE
     place, move = s.padded(s.p + aside)
     shift = np.round(2 * (place - move * (s.p + aside))) / 2
-    exact = twofold(move * s.p) + move * rest + shift
+    exact = twofold(move * s.p) + move * s.rest + shift
     near = np.isfinite(place) & (abs(s.p) < FAR) & (move != 0)
     return Twofold(np.where(near, exact.hi, place), np.where(near, exact.lo, 0.0)), move
 

@@ -48,7 +48,8 @@ def translated(
     lost = ~np.isfinite(p).all(axis=-1, keepdims=True)
     folds = padding_mode == "reflection"
     about = "symmetric" if folds and not aligned else padding_mode
-    sampling = Sampling(U, p, slope, BILINEAR, _layout(points.dtype), folds=folds, rest=rest)
+    layout = _layout(points.dtype)
+    sampling = Sampling(U, p, slope, BILINEAR, layout, folds=folds, rest=rest, given=False)
     if mode == CUBIC:
         p = np.where(lost, np.nan, p)
         early = clips_first and padding_mode == "border"
@@ -94,10 +95,14 @@ def _clipped_outside(x: Array, size: int, aligned: bool) -> tuple[Array, Array]:
 
 
 def arrange(U: Array, xy: Array, options: dict[str, Any]) -> tuple[Array, Array]:
-    """Images (N, C, H, W) and the grid of these pixels; an aligned axis of one has only 0."""
-    sizes, aligned = np.array(U.shape[2:0:-1], np.float64), switch("", options["align_corners"])
-    grid = 2 * xy / np.maximum(sizes - 1, 1) - 1 if aligned else (2 * xy + 1) / sizes - 1
-    return _planar(U), grid
+    """Images (N, C, H, W) and the grid of these pixels."""
+    return _planar(U), normalised(xy, U.shape[1:3], switch("", options["align_corners"]))
+
+
+def normalised(xy: Array, size: Size, aligned: bool) -> Array:
+    """The grid of these pixels, −1 and 1 at the edges; an aligned axis of one has only 0."""
+    sizes = np.array(size[::-1], np.float64)
+    return 2 * xy / np.maximum(sizes - 1, 1) - 1 if aligned else (2 * xy + 1) / sizes - 1
 
 
 def _planar(V: Array) -> Array:

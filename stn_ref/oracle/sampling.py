@@ -16,6 +16,7 @@ import numpy as np
 from stn_ref import backends
 from stn_ref.equations import Kernel
 from stn_ref.equations.arguments import Array
+from stn_ref.equations.padding import lost
 
 LARGE = 1 << 17  # from so many output values on, compiling loops costs less than doing without
 
@@ -46,7 +47,11 @@ class Sampling(NamedTuple):
     move: AxisMap | None = None  # what padding does to a coordinate
     rounds: Callable[[Array], Array] | None = None  # what rounds coordinates before Eq. 3
     folds: bool = False  # whether a point outside, however far, comes back to some pixel
-    rest: Array | None = None  # what p is short of the exact coordinate; None: p is given, exact
+    nowhere: float = np.nan  # the value of a point that is no place: NaN, or ±∞ where planes repeat
+    rest: Array | float = 0.0  # what p is short of the exact coordinate
+    given: bool = (
+        True  # whether p is the caller's own, or computed, and so rounded, by whoever does
+    )
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -62,7 +67,8 @@ class Sampling(NamedTuple):
         """Where the padding takes coordinates, and ∂ of that/∂p, both like p."""
         if self.move is None:
             return p, np.ones_like(p)
-        pairs = [self.move(p[..., axis], size) for axis, size in enumerate(self.sizes)]
+        with np.errstate(invalid="ignore"):
+            pairs = [self.move(p[..., axis], size) for axis, size in enumerate(self.sizes)]
         x, slope = zip(*pairs, strict=True)
         return np.stack(x, axis=-1), np.stack(slope, axis=-1)
 
@@ -75,15 +81,19 @@ class Sampling(NamedTuple):
         """V (B, H', W', C) by Eq. 3, float64; at other points or from another map if given."""
         xy, _ = self.moved(self.p if p is None else p)
         U = self.U if U is None else U
-        found: Array = self._backend().sample(U, xy, **self._taps())
-        return found
+        V: Array = self._backend().sample(U, xy, **self._taps())
+        if not np.isnan(self.nowhere):
+            V[lost(xy, self.padding).any(axis=-1)] = self.nowhere
+        return V
 
     def gradient(self, dV: Array, p: Array | None = None) -> tuple[Array, Array]:
         """dU by Eq. 6 and the gradient of the framework's coordinates by Eq. 7, float64."""
         xy, slope = self.moved(self.p if p is None else p)
         dU, dxy, _ = self._backend().sample_backward(dV, self.U, xy, **self._taps())
+        nowhere = lost(xy, self.padding).any(axis=-1, keepdims=True)
+        still = (slope == 0) | (nowhere & ~np.isnan(self.nowhere))
         with np.errstate(invalid="ignore"):
-            return dU, np.where(slope == 0, 0.0, dxy * slope) * self.slope
+            return dU, np.where(still, 0.0, dxy * slope) * self.slope
 
     def _taps(self) -> dict[str, Any]:
         return {"kernel": self.kernel, "padding": self.padding, "fill": self.fill}
@@ -95,6 +105,14 @@ class Sampling(NamedTuple):
 def half_even(x: Array) -> Array:
     """The nearest integer, of two the even one."""
     nearest: Array = np.rint(x)
+    return nearest
+
+
+def half_up(x: Array) -> Array:
+    """The nearest integer, of two the larger one."""
+    below = np.floor(x)
+    with np.errstate(invalid="ignore"):
+        nearest: Array = below + (x - below >= 0.5)
     return nearest
 
 
