@@ -6,12 +6,29 @@
     stn_ref.trace(U, theta, at=…)   one output pixel through all of them
     stn_ref.check_gradients(…)      finite differences that know about knots
 
-Importing this loads NumPy and nothing heavier.
+Importing this loads nothing; what a name needs, mostly NumPy alone, comes when it is first used.
 """
 
-from stn_ref.api import sample, sample_backward, transform, transform_backward
-from stn_ref.gradcheck import check_gradients
-from stn_ref.tracing import trace
+from typing import TYPE_CHECKING
+
+from stn_ref.lazy import lazily
+
+if TYPE_CHECKING:
+    from stn_ref.api import sample, sample_backward, transform, transform_backward
+    from stn_ref.gradcheck import check_gradients
+    from stn_ref.tracing import trace
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "check_gradients": "gradcheck",
+            "sample": "api",
+            "sample_backward": "api",
+            "trace": "tracing",
+            "transform": "api",
+            "transform_backward": "api",
+        },
+    )
 
 __version__ = "0.1.0"
 

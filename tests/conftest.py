@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests.peers import summary
+
 # the same cases every time; HYPOTHESIS_PROFILE=thorough draws many new ones
 settings.register_profile("repeatable", max_examples=60, deadline=None, derandomize=True)
 settings.register_profile("thorough", max_examples=3000, deadline=None, print_blob=True)
@@ -13,3 +15,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What the comparison with other frameworks has counted."""
+    lines = list(summary())
+    if lines:
+        terminalreporter.section("the oracle beside its frameworks: cases")
+        for line in lines:
+            terminalreporter.line(line)

@@ -1,10 +1,12 @@
-"""Random calls of grid_sample to compare with other frameworks, and the count of what agreed."""
+"""Random calls to compare with other frameworks, and the count of what agreed."""
 
+from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
 
 PADDING_MODES = ("zeros", "border", "reflection")
+TALLIES = defaultdict(list)  # by framework; printed at the end of a run
 
 
 class Call(NamedTuple):
@@ -15,37 +17,73 @@ class Call(NamedTuple):
     grad_output: np.ndarray
 
 
+def pixels(rng, size, shape):
+    """Points (*shape, 2) up to three pixels outside; half of them on a pixel or halfway."""
+    xy = rng.uniform(-3, np.array(size[::-1]) + 2.0, (*shape, 2))
+    return np.where(rng.random(xy.shape) < 0.5, np.round(2 * xy) / 2, xy)
+
+
 def call(rng, dtype, aligned, least=1):
     """Small images; half of the coordinates on a pixel or halfway between two, many outside."""
     lows, highs = (1, 1, least, least, 1, 1), (3, 4, 9, 9, 6, 6)
     N, C, H, W, height, width = rng.integers(lows, highs)
     size = np.array([W, H])
-    anywhere = rng.uniform(-1.6, 1.6, (N, height, width, 2))
-    p = np.round(2 * rng.uniform(-3, size + 2, anywhere.shape)) / 2
-    knots = 2 * p / np.maximum(size - 1, 1) - 1 if aligned else (2 * p + 1) / size - 1
-    grid = np.where(rng.random(anywhere.shape) < 0.5, knots, anywhere).astype(dtype)
+    xy = pixels(rng, (H, W), (N, height, width))
+    grid = 2 * xy / np.maximum(size - 1, 1) - 1 if aligned else (2 * xy + 1) / size - 1
     U, dV = (rng.standard_normal((N, C, *s)).astype(dtype) for s in ((H, W), (height, width)))
-    return Call(U, grid, dV)
+    return Call(U, grid.astype(dtype), dV)
 
 
 class Tally:
     """How many cases were drawn and compared, and the worst error in units of its bound."""
 
-    def __init__(self, name):
-        self.name, self.drawn, self.values, self.gradients, self.worst = name, 0, 0, 0, 0.0
+    def __init__(self, framework):
+        self.drawn, self.discarded, self.values, self.gradients, self.worst = 0, 0, 0, 0, 0.0
+        TALLIES[framework].append(self)
 
-    def compare(self, found, expected, what):
-        """Count one result; AssertionError if an element is outside its bound."""
+    def __enter__(self):
+        return self
+
+    def __exit__(self, error, *rest):
+        if error is None:
+            assert self.drawn and self.discarded <= 0.02 * self.drawn, "too many discarded"
+
+    def value(self, found, expected, what):
+        """One case drawn, and its value; AssertionError if an element is outside its bound."""
+        self.drawn, self.values = self.drawn + 1, self.values + 1
+        self._compare(found, expected, what)
+
+    def gradient(self, found, expected, what):
+        """The gradients of that case."""
+        self.gradients += 1
+        for k, pair in enumerate(zip(found, expected, strict=True)):
+            self._compare(*pair, f"{what}, gradient {k}")
+
+    def _compare(self, found, expected, what):
         found = np.asarray(found, float)
         assert found.shape == expected.value.shape, what
-        assert np.array_equal(np.isnan(found), np.isnan(expected.value)), what
-        off = np.nan_to_num(abs(found - expected.value))
-        units = np.where(off == 0, 0.0, off / np.maximum(expected.bound, 1e-300))
-        self.worst = max(self.worst, float(units.max(initial=0.0)))
-        assert units.max(initial=0.0) <= 1, f"{what}: {units.max():.3g} bounds off"
+        units = in_bounds(found, expected)
+        self.worst = max(self.worst, units)
+        assert units <= 1, f"{what}: {units:.4g} bounds off"
+        planted = found + 3 * np.sign(found - expected.value + 1e-300) * expected.bound
+        assert in_bounds(planted, expected) > 1 or not np.any(expected.bound > 0), what
 
-    def __str__(self):
-        return (
-            f"{self.name}: {self.drawn} cases drawn, 0 discarded, {self.values} values and "
-            f"{self.gradients} gradients compared, worst {self.worst:.2f} of the bound"
-        )
+
+def in_bounds(found, expected):
+    """The largest error in units of its bound; infinite where only one of the two is NaN."""
+    torn = np.isnan(found) != np.isnan(expected.value)
+    off = np.where(torn, np.inf, np.nan_to_num(abs(found - expected.value)))
+    units = np.where(off == 0, 0.0, off / np.maximum(expected.bound, 1e-300))
+    return float(units.max(initial=0.0))
+
+
+def summary():
+    """A line for each framework."""
+    for framework, tallies in sorted(TALLIES.items()):
+        total = {
+            name: sum(getattr(t, name) for t in tallies)
+            for name in ("drawn", "discarded", "values", "gradients")
+        }
+        worst = max(t.worst for t in tallies)
+        counts = ", ".join(f"{count} {name}" for name, count in total.items())
+        yield f"{framework}: {counts}; worst {worst:.2f} of the bound"

@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # a module may import from its own floor and from those before it
 FLOORS = [
     ("equations",),
-    ("backends", "knots", "gradcheck", "progress"),
+    ("lazy", "backends", "knots", "gradcheck", "progress"),
     ("api", "tracing", "data", "checks", "oracle"),
     ("__init__",),
     ("plots",),
@@ -71,12 +71,18 @@ def test_a_file_is_one_room(path):
     assert lines[0].startswith('"""'), "it begins by saying what it is"
 
 
-def test_importing_the_package_loads_nothing_heavy():
-    code = "import sys, stn_ref; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+def loaded_by(code):
+    """The modules that a program has loaded, without their submodules."""
+    code += "; import sys; print(*{name.split('.')[0] for name in sys.modules})"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(run.stdout.split())
-    assert "numpy" in loaded
-    assert not loaded & {"numba", "matplotlib", "scipy", "pytest", "hypothesis", "torch"}
+    return set(run.stdout.split())
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    heavy = {"numba", "matplotlib", "scipy", "pytest", "hypothesis", "torch"}
+    assert not loaded_by("import stn_ref, stn_ref.oracle") & {"numpy", *heavy}
+    sampler = loaded_by("import stn_ref; stn_ref.sample")
+    assert "numpy" in sampler and not sampler & heavy
 
 
 def test_no_global_random_state_is_used():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from stn_ref.oracle import expected, jax, onnx, torch
+from stn_ref.oracle import expected, jax, onnx, scipy, torch
 from tests.peers import PADDING_MODES, call
 
 RAMP = np.array([[[[10.0, 11.0, 12.0, 13.0]]]])  # one row of four pixels
@@ -56,6 +56,14 @@ def test_as_shipped_is_the_numpy_reference_of_onnx():
     options = {"mode": "cubic", "padding_mode": "border"}
     right, shipped = at(onnx, -0.75, **options), at(onnx, -0.75, as_shipped=True, **options)
     assert right != 10 and shipped == 10
+
+
+def test_the_numpy_reference_of_onnx_has_coordinates_of_single_precision():
+    X, grid = np.array([[[[0.0, 1.0]]]]), np.array([[[[0.1, 0.0]]]])
+    assert_allclose(onnx.grid_sample(X, grid), 0.6, rtol=1e-15)
+    assert onnx.grid_sample(X, grid, as_shipped=True).item() == float(np.float32(0.6))
+    with pytest.raises(ValueError, match="'reference', 'runtime'"):
+        onnx.grid_sample(X, grid, as_shipped="tensorrt")
 
 
 def test_jax_fills_per_tap_and_rounds_half_away_from_zero():
@@ -178,6 +186,13 @@ def test_a_fill_rounds_as_a_pixel_does_whatever_its_sign():
     assert_allclose(*bounds, rtol=0.1)
 
 
+@pytest.mark.parametrize("cval", (-1e3, 1e3))
+def test_so_does_the_value_of_what_is_nowhere(cval):
+    p = np.array([[np.nan, 0.5], [0.0, 0.5]], np.float32)
+    found = expected(scipy.map_coordinates, RAMP[0, 0].astype(np.float32), p, 1, "reflect", cval)
+    assert found.value[0] == cval and found.bound[0] >= 1e3 * 2.0**-24
+
+
 def test_a_point_on_a_knot_may_fall_on_either_side():
     U, grid = RAMP.copy(), along_x(1.0)
     U[..., 2] = 20  # slope 1 on the left of pixel 1, 9 on the right of it
@@ -234,7 +249,7 @@ def test_empty_batches_channels_and_grids_are_empty_results():
 def test_the_oracle_compiles_nothing_and_loads_no_framework():
     code = (
         "import sys, numpy as np\n"
-        "from stn_ref.oracle import expected, jax, onnx, torch\n"
+        "from stn_ref.oracle import expected, jax, onnx, scipy, torch\n"
         "expected(torch.grid_sample, np.ones((1, 1, 4, 4)), np.zeros((1, 2, 2, 2)))\n"
         "assert not {'numba', 'torch', 'onnx', 'matplotlib'} & set(sys.modules), sys.modules"
     )

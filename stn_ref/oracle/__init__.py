@@ -9,11 +9,29 @@
 
 A module for each dialect, with that framework's names, arguments, layouts and defaults; none of the
 frameworks is needed. `expected` gives the value in float64, and how far from it a correct result in
-the arguments' precision may be; `check` tries a sampler wherever samplers go wrong.
+the arguments' precision may be; `check` tries a sampler wherever samplers go wrong;
+`explain("torch", "scipy")` prints how two dialects differ.
 """
 
-from stn_ref.oracle.bounds import Expected
-from stn_ref.oracle.checking import Report, check
-from stn_ref.oracle.dialect import expected
+from typing import TYPE_CHECKING
 
-__all__ = ["Expected", "Report", "check", "expected"]
+from stn_ref.lazy import lazily
+
+if TYPE_CHECKING:
+    from stn_ref.oracle.bounds import Expected
+    from stn_ref.oracle.checking import Report, check
+    from stn_ref.oracle.dialect import expected
+    from stn_ref.oracle.differences import explain
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "Expected": "bounds",
+            "Report": "checking",
+            "check": "checking",
+            "expected": "dialect",
+            "explain": "differences",
+        },
+    )
+
+__all__ = ["Expected", "Report", "check", "expected", "explain"]

@@ -11,12 +11,15 @@ axis Eq. 5 and its slope are straight from one to the next, so nothing lies beyo
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from stn_ref.equations import Kernel
 from stn_ref.equations.arguments import Array
+from stn_ref.equations.padding import padding_rule, whole
 from stn_ref.oracle import exact
 from stn_ref.oracle.sampling import Sampling
 
@@ -24,7 +27,9 @@ MAP_ROUNDINGS = 4  # on the way from a grid to a pixel coordinate: +1, ·S, −1
 ROUNDINGS = {"integer": 0, "bilinear": 8, "keys": 24}  # of a term of Eq. 3, weights included
 STEEPEST = {"integer": 0.0, "bilinear": 1.0, "keys": 1.5}  # max |k′|
 TRIED = 3  # places an axis
-WILD = 0.25  # pixels; a coordinate that uncertain may be anywhere
+OVERSHOOT = {"integer": 1.0, "bilinear": 1.0, "keys": 2.0}  # ≥ Σ_n Σ_m |k k|
+WILD = 0.25  # pixels; so uncertain a coordinate may be at any pixel within that reach
+NEAR = 8.0  # pixels; beyond that, at any pixel at all
 
 
 class Expected(NamedTuple):
@@ -39,8 +44,9 @@ def value_and_bound(s: Sampling, eps: float) -> Expected:
     V = exact.value(s)
     far = np.max([abs(v - V) for v in _apart(s.value(_around(s, eps)))], axis=0)
     bound = far + _rounding(s, eps) * _reach(s, eps) + eps * (abs(V) + far)
-    largest = abs(s.U).max(axis=(1, 2), initial=abs(s.fill))[:, None, None] * 4
-    bound = np.where(_uncertain(s, eps)[..., None], largest, bound)
+    wild = _uncertain(s, eps)[..., None]
+    if wild.any():
+        bound = np.where(wild, bound + _about(s, eps, V), bound)
     return Expected(V, np.where(np.isnan(V), 0.0, bound))
 
 
@@ -70,6 +76,7 @@ def gradients_and_bounds(s: Sampling, dV: Array, eps: float) -> tuple[Expected, 
         landing = sum(s.gradient(either, p)[0] for p in (s.p, *points))
         dU_bound = dU_bound + landing * (1 + eps * np.prod(dV.shape[1:3]))
     anywhere = np.sum(abs(dV) * wild[..., None], axis=(1, 2), keepdims=True)
+    anywhere = anywhere * OVERSHOOT[s.kernel.name]
     return Expected(dU, dU_bound + anywhere + eps * abs(dU)), Expected(dgrid, bound)
 
 
@@ -88,6 +95,36 @@ def _uncertain(s: Sampling, eps: float) -> Array:
     stopped = beyond & (not s.folds)
     found: Array = np.any((delta > WILD) & np.isfinite(s.p) & ~stopped, axis=-1)
     return found
+
+
+def _about(s: Sampling, eps: float, V: Array) -> Array:
+    """How far from V a point that may be some pixels off, or anywhere, can come."""
+    anywhere: Array = 4 * np.max(abs(s.U), axis=(1, 2), keepdims=True, initial=abs(s.fill))
+    delta = np.max(_delta(s, eps), axis=-1)
+    near = delta <= NEAR
+    if not near.any():
+        return anywhere
+    reach = ceil(delta[near].max() + s.kernel.support) + 1
+    width = ((0, 0), (2 * reach,) * 2, (2 * reach,) * 2, (0, 0))
+    if s.padding in ("zeros", "constant") and s.move is None:
+        U = np.pad(s.U, width, constant_values=s.fill)
+    else:  # what is beyond an edge is some pixel within reach of it
+        U = np.pad(s.U, width, mode="edge")
+    low, high = U, U
+    for axis in (1, 2):
+        low = sliding_window_view(low, 2 * reach + 1, axis=axis).min(axis=-1)
+        high = sliding_window_view(high, 2 * reach + 1, axis=axis).max(axis=-1)
+    rule, places = padding_rule(s.padding), np.moveaxis(np.rint(s.moved(s.p)[0]), -1, 0)
+    pixels = [
+        whole(place, size, reach - 1, s.padding)
+        for place, size in zip(places, s.sizes, strict=True)
+    ]
+    if rule.period is not None:
+        pixels = [rule.pixel(m, size) for m, size in zip(pixels, s.sizes, strict=True)]
+    at = np.arange(len(U))[:, None, None], pixels[1] + reach, pixels[0] + reach
+    least, most = low[at], high[at]
+    hull = OVERSHOOT[s.kernel.name] * (most - least) / 2 + abs((most + least) / 2 - V)
+    return np.asarray(np.where(near[..., None], hull, anywhere))
 
 
 def _around(s: Sampling, eps: float) -> Array:
@@ -112,7 +149,9 @@ def _rounding(s: Sampling, eps: float) -> float:
 
 def _reach(s: Sampling, eps: float) -> Array:
     """Σ|U_nm| over the taps in the support, (B, H', W', C)."""
-    found = s._replace(kernel=_box(s, eps), fill=abs(s.fill)).value(U=abs(s.U))
+    found = s._replace(kernel=_box(s, eps), fill=abs(s.fill), nowhere=abs(s.nowhere)).value(
+        U=abs(s.U)
+    )
     return np.where(np.isnan(found), 0.0, found)
 
 

@@ -20,7 +20,7 @@ from stn_ref.equations.lattice import centre, half_extent
 from stn_ref.oracle import torch
 from stn_ref.oracle.bounds import Expected
 from stn_ref.oracle.dialect import Sampler, expected, gradient_of, sampler_of
-from stn_ref.oracle.families import FAMILIES, Case, cases, pattern
+from stn_ref.oracle.families import FAMILIES, Case, cases, ramp
 from stn_ref.oracle.sampling import Sampling
 from stn_ref.tracing import trace
 
@@ -182,14 +182,14 @@ def _compare(trial: Trial, family: str, case: Case, dtype: str) -> tuple[list[Fa
             worst = np.inf
             continue
         for name, result, true in zip(names, results, truths, strict=True):
-            units, message = _difference(np.asarray(result), true)
+            units, message = difference(np.asarray(result), true)
             worst = max(worst, units)
             if message:
                 failures.append(Failure(family, name, units, case, dtype, message))
     return failures, worst
 
 
-def _difference(found: Array, true: Expected) -> tuple[float, str]:
+def difference(found: Array, true: Expected) -> tuple[float, str]:
     """The worst error in units of the bound, and what to say of it if it is more than 1."""
     if found.shape != true.value.shape:
         return np.inf, f"has shape {found.shape}, expected {true.value.shape}"
@@ -262,6 +262,7 @@ def _traced(s: Sampling) -> list[str]:
 
 def _literal(array: Array) -> str:
     """NumPy code for an array."""
-    if array.size > 200 and np.array_equal(array, pattern(array.shape).astype(array.dtype)):
-        return f"np.sin(np.arange({array.size})).reshape{array.shape}.astype(np.{array.dtype})"
+    if array.size > 200 and np.array_equal(array, ramp(array.shape).astype(array.dtype)):
+        values = f"(np.arange({array.size}) / {array.size})"
+        return f"{values}.reshape{array.shape}.astype(np.{array.dtype})"
     return f"np.array({array.tolist()}, np.{array.dtype}).reshape{array.shape}"

@@ -38,6 +38,16 @@ class Sampler(NamedTuple):
     axes: str  # which of the axes B and C its images have
 
 
+class Dialect(NamedTuple):
+    """What a framework has, what it is called there, and its rules where frameworks differ."""
+
+    function: Callable[..., Any]
+    points: str  # how they are given
+    kernels: dict[str, dict[str, Any]]  # nearest, linear, cubic ↦ the options that ask for it
+    paddings: dict[str, dict[str, Any]]  # ours ↦ the options that ask for it
+    rules: dict[str, str]  # by topic: ties, outside, not finite, slopes, edges
+
+
 _analyses: dict[Callable[..., Any], Callable[..., Any]] = {}
 _samplers: dict[Callable[..., Any], Sampler] = {}
 _gradients: dict[Callable[..., Any], Callable[..., Any]] = {}
@@ -85,7 +95,8 @@ def sampler(
         def analysis(*args: P.args, **kwargs: P.kwargs) -> Expected:
             s = translate(*args, **kwargs)
             dtype = s.layout.dtypes[0]
-            V, bound = map(s.layout.value, value_and_bound(s, unit_roundoff(dtype)))
+            found = value_and_bound(s, s.roundoff or unit_roundoff(dtype))
+            V, bound = map(s.layout.value, found)
             if np.issubdtype(dtype, np.integer):  # computed as float32, and rounded at last
                 V, bound = np.clip(V, np.iinfo(dtype).min, np.iinfo(dtype).max), bound + 0.5
             return Expected(V, bound)
@@ -131,7 +142,7 @@ def gradient_of(
 
     def analysis(grad_output: ArrayLike, *args: P.args, **kwargs: P.kwargs) -> tuple[Expected, ...]:
         s = translate(*args, **kwargs)
-        eps = unit_roundoff(s.layout.dtypes[0])
+        eps = s.roundoff or unit_roundoff(s.layout.dtypes[0])
         dU, dp = gradients_and_bounds(s, carried(grad_output, s), eps)
         coordinates = zip(*map(s.layout.points, dp), strict=True)
         return Expected(*map(s.layout.images, dU)), *(Expected(*pair) for pair in coordinates)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations import AFFINE, BILINEAR, INTEGER, keys, target_grid
+from stn_ref.equations import BILINEAR, INTEGER, keys
 from stn_ref.equations.arguments import Array, Size, choice
 from stn_ref.equations.lattice import centre, half_extent
-from stn_ref.oracle.arguments import gradient_like, grid_of, planar_images, real, switch
+from stn_ref.oracle.arguments import grid_of, planar_images, switch
 from stn_ref.oracle.sampling import AxisMap, Layout, Sampling, clipped, half_even, mirrored
 from stn_ref.oracle.twofold import two_product, two_sum
 
@@ -34,21 +34,30 @@ def translated(
     *,
     rounds_first: bool = False,
     clips_first: bool = False,
+    arithmetic: Any = None,
 ) -> Sampling:
     """A call in our terms; images come with their name, mode is one of the three above.
 
     rounds_first  nearest rounds before it pads: ONNX
     clips_first   cubic clips the coordinate to the border, not the taps: a known error
+    arithmetic    the dtype in which coordinates overflow, if it is not the grid's
     """
     choice("padding_mode", padding_mode, PADDING_MODES)
     aligned = switch("align_corners", align_corners)
     U = planar_images(*images)
     points = grid_of("grid", grid, len(U), np.asarray(images[1]).dtype)
-    p, rest, slope = pixels(points, U.shape[1:3], aligned)
-    lost = ~np.isfinite(p).all(axis=-1, keepdims=True)
+    p, rest, slope = pixels(points, U.shape[1:3], aligned, arithmetic)
+    finite = np.isfinite(p)
+    lost = ~finite.all(axis=-1, keepdims=True)
     folds = padding_mode == "reflection"
     about = "symmetric" if folds and not aligned else padding_mode
-    layout = _layout(points.dtype)
+    layout = Layout(
+        value=_planar,
+        loss=lambda dV: dV.transpose(0, 2, 3, 1),
+        images=_planar,
+        points=lambda dp: (dp,),
+        dtypes=(points.dtype, points.dtype),
+    )
     sampling = Sampling(U, p, slope, BILINEAR, layout, folds=folds, rest=rest, given=False)
     if mode == CUBIC:
         p = np.where(lost, np.nan, p)
@@ -57,22 +66,29 @@ def translated(
         return sampling._replace(p=p, kernel=keys(-0.75), padding=about, move=move)
     if mode == NEAREST:
         sampling = sampling._replace(kernel=INTEGER, rounds=half_even)
+    if padding_mode == "zeros" and mode == LINEAR:
+        # ∂V/∂x has the weights of y in it alone, so a lost x leaves it 0
+        still = finite[..., ::-1] & ~finite
+        layout = layout._replace(points=lambda dp: (np.where(still & np.isnan(dp), 0.0, dp),))
+        return sampling._replace(p=np.where(lost, np.nan, p), layout=layout)
     if padding_mode == "zeros":
-        return sampling._replace(p=np.where(lost, np.nan if mode == LINEAR else -np.inf, p))
+        return sampling._replace(p=np.where(lost, -np.inf, p))
     if mode == NEAREST and rounds_first:
         return sampling._replace(p=np.where(np.isnan(p), 0.0, p), padding=about)
     return sampling._replace(move=partial(_folded, aligned=aligned) if folds else clipped)
 
 
-def pixels(grid: Array, size: Size, aligned: bool) -> tuple[Array, Array, tuple[float, float]]:
+def pixels(
+    grid: Array, size: Size, aligned: bool, arithmetic: Any = None
+) -> tuple[Array, Array, tuple[float, float]]:
     """x = c̃ x^s + c: p in float64, what it is short of x, and c̃ for x and y.
 
-    Not finite where the arithmetic of the grid's own dtype overflows.
+    Not finite where (x^s + 1) c̃ overflows in the dtype of the arithmetic, the grid's by default.
     """
-    sizes = np.array(size[::-1], grid.dtype)
+    slope = half_extent(size[1], aligned), half_extent(size[0], aligned)
     with np.errstate(over="ignore", invalid="ignore"):
-        own = (grid + 1) / 2 * (sizes - 1) if aligned else ((grid + 1) * sizes - 1) / 2
-        slope = half_extent(size[1], aligned), half_extent(size[0], aligned)
+        wide = grid.astype(arithmetic or grid.dtype)
+        own = (wide + 1) * np.array(slope, wide.dtype)
         far, rest = two_product(grid.astype(np.float64), np.array(slope))
         p, more = two_sum(far, np.array([centre(size[1]), centre(size[0])]))
         p, rest = two_sum(p, rest + more)
@@ -96,7 +112,8 @@ def _clipped_outside(x: Array, size: int, aligned: bool) -> tuple[Array, Array]:
 
 def arrange(U: Array, xy: Array, options: dict[str, Any]) -> tuple[Array, Array]:
     """Images (N, C, H, W) and the grid of these pixels."""
-    return _planar(U), normalised(xy, U.shape[1:3], switch("", options["align_corners"]))
+    aligned = switch("align_corners", options["align_corners"])
+    return _planar(U), normalised(xy, U.shape[1:3], aligned)
 
 
 def normalised(xy: Array, size: Size, aligned: bool) -> Array:
@@ -107,40 +124,3 @@ def normalised(xy: Array, size: Size, aligned: bool) -> Array:
 
 def _planar(V: Array) -> Array:
     return V.transpose(0, 3, 1, 2)
-
-
-def _layout(dtype: np.dtype[Any]) -> Layout:
-    return Layout(
-        value=_planar,
-        loss=lambda dV: dV.transpose(0, 2, 3, 1),
-        images=_planar,
-        points=lambda dp: (dp,),
-        dtypes=(dtype, dtype),
-    )
-
-
-def affine_points(theta: ArrayLike, size: tuple[int, ...], align_corners: object) -> Array:
-    """Eq. 1 on the lattice of size (N, C, H', W'): (N, H', W', 2) in theta's dtype."""
-    theta, lattice = _affine(theta, size, align_corners)
-    return AFFINE.grid(theta.astype(np.float64), lattice).astype(theta.dtype)
-
-
-def affine_points_backward(
-    grad_grid: ArrayLike, theta: ArrayLike, size: tuple[int, ...], align_corners: object
-) -> Array:
-    """The gradient of `affine_points` in theta."""
-    theta, lattice = _affine(theta, size, align_corners)
-    dgrid = gradient_like("grad_grid", grad_grid, (len(theta), *lattice.shape))
-    dtheta, _ = AFFINE.grid_backward(dgrid, theta.astype(np.float64), lattice)
-    return dtheta.astype(theta.dtype)
-
-
-def _affine(theta: ArrayLike, size: tuple[int, ...], align_corners: object) -> tuple[Array, Array]:
-    theta = real("theta", theta)
-    if len(size) != 4 or theta.shape != (size[0], 2, 3):
-        raise ValueError(
-            f"theta has shape {theta.shape} and size is {tuple(size)}; "
-            "expected (N, 2, 3) and (N, C, H', W')"
-        )
-    aligned = switch("align_corners", align_corners)
-    return theta, target_grid((size[2], size[3]), align_corners=aligned)

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from stn_ref.equations import BILINEAR, INTEGER
 from stn_ref.equations.arguments import Array, choice, number
 from stn_ref.oracle.arguments import real
-from stn_ref.oracle.dialect import gradient_of, sampler
+from stn_ref.oracle.dialect import Dialect, gradient_of, sampler
 from stn_ref.oracle.sampling import Layout, Sampling, half_away
 
 PADDINGS = {
@@ -86,3 +86,24 @@ def rows_and_columns(
         dtypes=(image.dtype, np.result_type(*given)),
     )
     return image.astype(np.float64)[None, :, :, None], p[None, None], layout
+
+
+DIALECT = Dialect(
+    function=map_coordinates,
+    points="rows, then columns, in pixels",
+    kernels={"nearest": {"order": 0}, "linear": {"order": 1}},
+    paddings={
+        "zeros": {"mode": "constant"},
+        "border": {"mode": "nearest"},
+        "reflection": {"mode": "mirror"},
+        "symmetric": {"mode": "reflect"},
+        "wrap": {"mode": "wrap"},
+    },
+    rules={
+        "ties": "rounds half away from zero, then pads",
+        "outside": "constant, the default, fades tap by tap; wrap has the period S",
+        "not finite": "NaN if linear; of order 0, NaN is pixel 0 in every mode",
+        "slopes": "the right derivative in x itself, in every mode",
+        "edges": "the right derivative in x itself: 0 only beyond the last pixel",
+    },
+)

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from stn_ref.equations import BILINEAR, INTEGER, keys
 from stn_ref.equations.arguments import Array
 from stn_ref.oracle.arguments import real
-from stn_ref.oracle.dialect import gradient_of, sampler
+from stn_ref.oracle.dialect import Dialect, gradient_of, sampler
 from stn_ref.oracle.sampling import Layout, Sampling, half_even
 
 INTER_NEAREST, INTER_LINEAR, INTER_CUBIC = range(3)
@@ -122,3 +122,28 @@ def _as_shipped(p: Array, size: tuple[int, ...], interpolation: int, by_table: b
         reach = np.maximum(size[::-1], 16)
         return np.clip(p, -reach, 2 * reach)
     return p
+
+
+DIALECT = Dialect(
+    function=remap,
+    points="a map of x and a map of y, in pixels",
+    kernels={
+        "nearest": {"interpolation": INTER_NEAREST},
+        "linear": {"interpolation": INTER_LINEAR},
+        "cubic": {"interpolation": INTER_CUBIC},
+    },
+    paddings={
+        "zeros": {"borderMode": BORDER_CONSTANT},
+        "border": {"borderMode": BORDER_REPLICATE},
+        "reflection": {"borderMode": BORDER_REFLECT_101},
+        "symmetric": {"borderMode": BORDER_REFLECT},
+        "wrap": {"borderMode": BORDER_WRAP},
+    },
+    rules={
+        "ties": "rounds half to even, then pads",
+        "outside": "BORDER_CONSTANT, the default, fades tap by tap; cubic is keys(−0.75)",
+        "not finite": "left to the processor; here NaN is NaN, and ±∞ beyond its edge",
+        "slopes": "none in OpenCV; here the right derivative in x itself",
+        "edges": "none in OpenCV; here the right derivative in x itself",
+    },
+)

@@ -49,9 +49,8 @@ class Sampling(NamedTuple):
     folds: bool = False  # whether a point outside, however far, comes back to some pixel
     nowhere: float = np.nan  # the value of a point that is no place: NaN, or ±∞ where planes repeat
     rest: Array | float = 0.0  # what p is short of the exact coordinate
-    given: bool = (
-        True  # whether p is the caller's own, or computed, and so rounded, by whoever does
-    )
+    given: bool = True  # whether p is the caller's own; else it is computed, and so rounded
+    roundoff: float | None = None  # that of the arithmetic, if it is not that of the images' dtype
 
     @property
     def sizes(self) -> tuple[int, int]:

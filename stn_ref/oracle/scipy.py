@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from stn_ref.equations import BILINEAR, INTEGER
 from stn_ref.equations.arguments import Array, choice, number
 from stn_ref.oracle import jax
-from stn_ref.oracle.dialect import gradient_of, sampler
+from stn_ref.oracle.dialect import Dialect, gradient_of, sampler
 from stn_ref.oracle.sampling import Sampling, half_up
 
 PADDINGS = {
@@ -114,3 +114,24 @@ def _mirrored(x: Array, size: int) -> tuple[Array, Array]:
 
 # where order 0 takes a point before it rounds
 FOLDS = {"reflect": _reflected, "grid-mirror": _reflected, "mirror": _mirrored}
+
+
+DIALECT = Dialect(
+    function=map_coordinates,
+    points="rows, then columns, in pixels",
+    kernels={"nearest": {"order": 0}, "linear": {"order": 1}},
+    paddings={
+        "zeros": {"mode": "grid-constant"},
+        "border": {"mode": "nearest"},
+        "reflection": {"mode": "mirror"},
+        "symmetric": {"mode": "reflect"},
+        "wrap": {"mode": "grid-wrap"},
+    },
+    rules={
+        "ties": "reflect and mirror fold first; then it rounds half up",
+        "outside": "constant, the default, is cval outside and does not fade",
+        "not finite": "cval, but NaN if linear with grid-constant or nearest",
+        "slopes": "none in SciPy; here the right derivative in x itself",
+        "edges": "none in SciPy; here the right derivative in x itself",
+    },
+)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from stn_ref.equations import BILINEAR
 from stn_ref.equations.arguments import Array
 from stn_ref.oracle.arguments import channels_last, real
-from stn_ref.oracle.dialect import gradient_of, sampler
+from stn_ref.oracle.dialect import Dialect, gradient_of, sampler
 from stn_ref.oracle.sampling import Layout, Sampling
 
 
@@ -58,3 +58,18 @@ def _gated(x: Array, size: int) -> tuple[Array, Array]:
     """x where a tap can reach the plane, else so far away that none does."""
     near = (x > -1) & (x < size)
     return np.where(near, x, -np.inf), near * 1.0
+
+
+DIALECT = Dialect(
+    function=resampler,
+    points="(B, …, 2), (x, y) in pixels",
+    kernels={"linear": {}},
+    paddings={"zeros": {}},
+    rules={
+        "ties": "has no nearest",
+        "outside": "fades tap by tap",
+        "not finite": "0, and so is every gradient",
+        "slopes": "the right derivative",
+        "edges": "0 on −1, where the right derivative is the first pixel",
+    },
+)

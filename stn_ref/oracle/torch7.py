@@ -16,7 +16,7 @@ from stn_ref.equations import BILINEAR
 from stn_ref.equations.arguments import Array
 from stn_ref.oracle import grids
 from stn_ref.oracle.arguments import channels_last, grid_of
-from stn_ref.oracle.dialect import gradient_of, sampler
+from stn_ref.oracle.dialect import Dialect, gradient_of, sampler
 from stn_ref.oracle.sampling import Layout, Sampling
 
 
@@ -49,3 +49,18 @@ def bilinear_sampler_bhwd(image: ArrayLike, grid: ArrayLike) -> Sampling:
 
 
 bilinear_sampler_bhwd_backward = gradient_of(bilinear_sampler_bhwd)
+
+
+DIALECT = Dialect(
+    function=bilinear_sampler_bhwd,
+    points="(B, H', W', 2), (y, x) from −1 to 1, the outer pixels' centres",
+    kernels={"linear": {}},
+    paddings={"zeros": {}},
+    rules={
+        "ties": "has no nearest",
+        "outside": "fades tap by tap",
+        "not finite": "NaN",
+        "slopes": "the right derivative",
+        "edges": "the right derivative, on −1 too",
+    },
+)

@@ -31,6 +31,13 @@ def two_product(a: Any, b: Any) -> tuple[Any, Any]:
     return p, ((a_hi * b_hi - p) + a_hi * b_lo + a_lo * b_hi) + a_lo * b_lo
 
 
+def quotient(a: Any, b: float) -> Twofold:
+    """a / b."""
+    q = a / b
+    p, e = two_product(q, b)
+    return Twofold(*two_sum(q, ((a - p) - e) / b))
+
+
 def _halves(a: Any) -> tuple[Any, Any]:
     """a as a sum of two numbers of 26 bits, whose products are exact."""
     c = SPLITTER * a

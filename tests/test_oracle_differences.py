@@ -1,0 +1,87 @@
+"""`explain` says how dialects differ, and what it shows is what they give."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from stn_ref.oracle import explain
+from stn_ref.oracle.dialect import sampler_of
+from stn_ref.oracle.differences import (
+    NAMES,
+    PROBES,
+    ROW,
+    Probe,
+    answer,
+    asked,
+    dialect_of,
+    differences,
+)
+
+pairs = pytest.mark.parametrize(("one", "other"), list(combinations(NAMES, 2)))
+
+
+def given(name, probe):
+    """What the public function gives for a probe of a value."""
+    dialect = dialect_of(name)
+    options = asked(dialect, probe)
+    U, xy = np.tile(ROW, (1, 2, 1))[..., None], np.array([[[[probe.x, 0.0]]]])
+    arrange = sampler_of(dialect.function).arrange
+    arrays = arrange(U, xy, {"align_corners": False} | options)
+    return dialect.function(*arrays, **options).item()
+
+
+@pairs
+def test_what_is_shown_is_what_the_functions_give(one, other):
+    for probe, values, _ in differences(one, other):
+        if not probe.slope:
+            np.testing.assert_array_equal(values, [given(one, probe), given(other, probe)])
+
+
+@pairs
+def test_the_order_of_the_two_does_not_matter(one, other):
+    there, back = differences(one, other), differences(other, one)
+    assert [d.probe for d in there] == [d.probe for d in back]
+
+
+def test_torch_and_onnx_differ_in_one_tie():
+    ((probe, values, _),) = differences("torch", "onnx")
+    assert (probe.topic, probe.x, values) == ("ties", -1.5, (10, 20))
+
+
+def test_every_probe_shows_some_difference_or_none_is_needed():
+    """A topic is there because two dialects differ in it."""
+    shown = {d.probe.topic for pair in combinations(NAMES, 2) for d in differences(*pair)}
+    assert shown == {probe.topic for probe in PROBES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_dialect_has_a_rule_for_every_topic_and_no_difference_from_itself(name):
+    assert set(dialect_of(name).rules) == {probe.topic for probe in PROBES}
+    assert differences(name, name) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_slopes_are_per_pixel_whatever_the_coordinates(name):
+    probe = Probe("slopes", "linear", "zeros", 1.25, slope=True)
+    assert answer(dialect_of(name), probe) == 10
+
+
+def test_explain_prints_rules_inputs_and_answers(capsys):
+    explain("torch", "scipy")
+    text = capsys.readouterr().out
+    for part in (
+        "only torch has the kernels cubic",
+        "only scipy has the paddings wrap",
+        "rounds half to even",
+        "rounds half up",
+        "value at x = 2.5\n",
+        "      30       torch.grid_sample(…, mode='nearest', padding_mode='zeros')\n",
+        "      50       scipy.map_coordinates(…, order=0, mode='grid-constant')",
+    ):
+        assert part in text
+
+
+def test_unknown_dialects_are_named():
+    with pytest.raises(ValueError, match="'tf'; expected one of 'torch'"):
+        explain("tf", "torch")
