@@ -1,4 +1,4 @@
-"""The command line: `python -m stn_ref demo | check | bench | info`."""
+"""The command line: `python -m stn_ref demo | check | bench | vectors | info`."""
 
 from __future__ import annotations
 
@@ -26,11 +26,27 @@ def main(argv: list[str] | None = None) -> int:
     bench.add_argument("--figure", type=Path, default=Path("figures/roofline_cpu.png"))
     bench.add_argument("--quick", action="store_true", help="tiny shapes, a few repeats")
     bench.add_argument("--seed", type=int, default=0, help="of the maps and the drawn shapes")
+    vectors = commands.add_parser("vectors", help="write golden vectors for ports to read")
+    vectors.add_argument("--out", type=Path, default=Path("vectors"), help="where the files go")
     commands.add_parser("info", help="versions, and the backends that can run here")
     arguments = parser.parse_args(argv)
 
     if arguments.command == "info":
         return info()
+    try:
+        return run(arguments)
+    except OSError as error:
+        print(f"python -m stn_ref {arguments.command}: {error}", file=sys.stderr)
+        return 2
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run a command that may write files."""
+    if arguments.command == "vectors":
+        from stn_ref.oracle.vector_files import write
+
+        print(*write(arguments.out, version=stn_ref.__version__), sep="\n")
+        return 0
     import matplotlib
 
     matplotlib.use("agg")
@@ -44,11 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 
     if arguments.command == "check":
         return 0 if print_checks() else 1
-    try:
-        return 0 if run_demo(arguments.out, quick=arguments.quick) else 1
-    except OSError as error:
-        print(f"python -m stn_ref demo: {error}", file=sys.stderr)
-        return 2
+    return 0 if run_demo(arguments.out, quick=arguments.quick) else 1
 
 
 def info() -> int:

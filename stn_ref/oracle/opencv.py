@@ -8,7 +8,8 @@ to even; cubic is `keys(-0.75)`; a single borderValue is that of the first chann
 4 channels, rounds points to 1/32 pixel; cubic stops points at −M and 2M, M the larger of S and 16,
 before it folds them. Not followed are cubic on float64, which makes integers of the pixels where a
 tap is outside, and points that are not finite or beyond 2³¹, where its answer depends on the
-processor: here NaN stays NaN and ±∞ is beyond that edge. OpenCV has no gradients.
+processor: here NaN stays NaN and ±∞ is beyond that edge. Never ask OpenCV 5.0 itself for cubic with
+BORDER_REFLECT_101 on an axis of one pixel: it does not come back. It has no gradients.
 """
 
 from __future__ import annotations
