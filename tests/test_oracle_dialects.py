@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+import stn_ref
+from stn_ref import backends
+from stn_ref import equations as eq
 from stn_ref.oracle import check, expected, jax, onnx, opencv, scipy, tensorflow, torch, torch7
+from tests.peers import in_bounds, pixels
 
 ROW = np.array([[10.0, 20.0, 30.0, 40.0]])
 SAMPLERS = (
@@ -182,3 +186,27 @@ def test_bad_arguments_are_named(call, error, message):
 def test_a_function_with_options_bound_has_bounds_too():
     bound = partial(scipy.map_coordinates, mode="nearest")
     assert expected(bound, ROW, along(9)).value == 40
+
+
+BORDERS = {"zeros": 0, "border": 1, "symmetric": 2, "wrap": 3, "reflection": 4}
+
+
+@pytest.mark.parametrize("backend", backends.BACKENDS)
+@pytest.mark.parametrize("padding", BORDERS)
+@pytest.mark.parametrize("kernel", (eq.BILINEAR, eq.keys()), ids=lambda k: k.name)
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_our_own_backends_stay_within_the_bounds(backend, padding, kernel, dtype, rng):
+    """OpenCV's rules for taps are section 3's, so its dialect is the one to hold them against."""
+    for _ in range(20):
+        U = rng.standard_normal((1, *rng.integers(1, 8, 2), 3)).astype(dtype)
+        xy = pixels(rng, U.shape[1:3], (1, 4, 5)).astype(dtype)
+        dV = rng.standard_normal((1, 4, 5, 3)).astype(dtype)
+        V = stn_ref.sample(U, xy, kernel=kernel, padding=padding, backend=backend)
+        dU, dxy, _ = stn_ref.sample_backward(
+            dV, U, xy, kernel=kernel, padding=padding, backend=backend
+        )
+        call = U[0], xy[0, ..., 0], xy[0, ..., 1], 1 + (kernel is not eq.BILINEAR), BORDERS[padding]
+        assert in_bounds(V[0], expected(opencv.remap, *call)) <= 1
+        truths = expected(opencv.remap_backward, dV[0], *call)
+        for found, truth in zip((dU[0], dxy[0, ..., 0], dxy[0, ..., 1]), truths, strict=True):
+            assert in_bounds(found, truth) <= 1
