@@ -38,7 +38,7 @@ class Tally:
     """How many cases were drawn and compared, and the worst error in units of its bound."""
 
     def __init__(self, framework):
-        self.drawn, self.discarded, self.values, self.gradients, self.worst = 0, 0, 0, 0, 0.0
+        self.drawn, self.values, self.gradients, self.worst = 0, 0, 0, 0.0
         TALLIES[framework].append(self)
 
     def __enter__(self):
@@ -48,9 +48,20 @@ class Tally:
         if error is None:
             assert self.drawn and self.discarded <= 0.02 * self.drawn, "too many discarded"
 
+    @property
+    def discarded(self):
+        """Cases that were drawn and not compared."""
+        return self.drawn - self.values
+
+    def draws(self, count):
+        """Number the cases, each of which is to be compared."""
+        for k in range(count):
+            self.drawn += 1
+            yield k
+
     def value(self, found, expected, what):
-        """One case drawn, and its value; AssertionError if an element is outside its bound."""
-        self.drawn, self.values = self.drawn + 1, self.values + 1
+        """A case's value; AssertionError if an element is outside its bound."""
+        self.values += 1
         self._compare(found, expected, what)
 
     def gradient(self, found, expected, what):
@@ -65,15 +76,17 @@ class Tally:
         units = in_bounds(found, expected)
         self.worst = max(self.worst, units)
         assert units <= 1, f"{what}: {units:.4g} bounds off"
-        planted = found + 3 * np.sign(found - expected.value + 1e-300) * expected.bound
-        assert in_bounds(planted, expected) > 1 or not np.any(expected.bound > 0), what
+        finite = np.where(np.isfinite(expected.bound), expected.bound, 0.0)
+        planted = found - 3 * np.copysign(finite, found - expected.value)
+        assert in_bounds(planted, expected) > 1 or not np.any(finite > 0), what
 
 
 def in_bounds(found, expected):
     """The largest error in units of its bound; infinite where only one of the two is NaN."""
     torn = np.isnan(found) != np.isnan(expected.value)
     off = np.where(torn, np.inf, np.nan_to_num(abs(found - expected.value)))
-    units = np.where(off == 0, 0.0, off / np.maximum(expected.bound, 1e-300))
+    units = np.where(off == 0, 0.0, off / np.where(expected.bound > 0, expected.bound, 1e-300))
+    units = np.where(np.isinf(expected.bound), 0.0, units)
     return float(units.max(initial=0.0))
 
 

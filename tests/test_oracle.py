@@ -193,6 +193,55 @@ def test_so_does_the_value_of_what_is_nowhere(cval):
     assert found.value[0] == cval and found.bound[0] >= 1e3 * 2.0**-24
 
 
+def test_a_bound_admits_underflow_and_overflow_and_leaves_open_what_a_nan_beside_does():
+    U, grid = np.full((1, 1, 2, 2), 1e-7, np.float16), np.full((1, 1, 1, 2), 0.3, np.float16)
+    value, bound = expected(torch.grid_sample, U, grid)
+    assert bound > 2.0**-24 and bound < 2.0**-18
+    U[..., 1], dV = 9, np.full((1, 1, 1, 1), 6e4, np.float16)
+    _, dgrid = expected(torch.grid_sample_backward, dV, U, grid)
+    assert abs(dgrid.value[..., 0]) > 65504 and np.isinf(dgrid.bound[..., 0])
+    row = np.array([[[[1, np.nan, 3]]]])
+    _, bound = expected(
+        torch.grid_sample, row, np.array([[[[-1.0, 0]]]]), "bilinear", "border", True
+    )
+    assert np.isinf(bound)
+
+
+def test_scipy_may_round_where_it_folds():
+    image, p = np.arange(65600.0).reshape(2, 32800), np.array([[0.0], [-1.3]])
+    assert expected(scipy.map_coordinates, image, p, 1, "grid-wrap").bound > 3e-10
+    assert expected(scipy.map_coordinates, image, p, 1, "nearest").bound < 1e-10
+
+
+@pytest.mark.parametrize("dialect", (torch, onnx))
+def test_a_lattice_has_the_corners_of_its_dialect_by_default(dialect):
+    theta = np.eye(2, 3)[None]
+    grid, bound = expected(dialect.affine_grid, theta, (1, 1, 1, 4))
+    assert_array_equal(grid[0, 0], [[-0.75, 0], [-0.25, 0], [0.25, 0], [0.75, 0]])
+    dtheta, _ = expected(dialect.affine_grid_backward, np.ones((1, 1, 4, 2)), theta, (1, 1, 1, 4))
+    assert_array_equal(dtheta, [[[0, 0, 4], [0, 0, 4]]])
+    assert_array_equal(dialect.affine_grid(theta, (1, 1, 1, 4)), grid)
+
+
+@pytest.mark.parametrize("size", (5, (1, 1, -2, 3), (1, 1, 2.0, 3), (1, 1, 2)))
+def test_a_size_that_is_none_is_named(size):
+    with pytest.raises(ValueError, match=r"expected \(N, 2, 3\) and \(N, C, H', W'\)"):
+        torch.affine_grid(np.ones((1, 2, 3)), size)
+
+
+@pytest.mark.filterwarnings("error")
+def test_nothing_warns():
+    wild = np.array([[[[np.inf, 0], [np.nan, np.inf], [1e308, 0.3]]]])
+    for mode in ("bilinear", "nearest", "bicubic"):
+        for U in (
+            np.ones((1, 1, 2, 2)),
+            np.full((1, 1, 2, 2), np.inf),
+            np.full((1, 1, 2, 2), 1e308),
+        ):
+            expected(torch.grid_sample, U, wild, mode)
+            expected(torch.grid_sample_backward, np.full((1, 1, 1, 3), 1e308), U, wild, mode)
+
+
 def test_a_point_on_a_knot_may_fall_on_either_side():
     U, grid = RAMP.copy(), along_x(1.0)
     U[..., 2] = 20  # slope 1 on the left of pixel 1, 9 on the right of it

@@ -83,7 +83,7 @@ def test_a_missing_border_mask_is_found(rng):
         sizes = np.array([U.shape[3], U.shape[2]])
         xy = np.clip(s.p, 0, sizes - 1)
         dU, dxy, _ = eq.sample_backward(loss.transpose(0, 2, 3, 1).astype(float), s.U, xy)
-        return dU.transpose(0, 3, 1, 2), dxy * s.slope
+        return dU.transpose(0, 3, 1, 2).astype(U.dtype), (dxy * s.slope).astype(U.dtype)
 
     like = partial(torch.grid_sample, **options)
     report = check(like, like, backward=unmasked, rng=rng)
@@ -105,7 +105,7 @@ def test_equation_seven_as_printed_is_found_on_knots(rng):
         s = sampler_of(torch.grid_sample).translate(U, grid)
         dV = loss.transpose(0, 2, 3, 1).astype(float)
         dU, dxy, _ = eq.sample_backward(dV, s.U, s.p, tie="paper")
-        return dU.transpose(0, 3, 1, 2), dxy * s.slope
+        return dU.transpose(0, 3, 1, 2).astype(U.dtype), (dxy * s.slope).astype(U.dtype)
 
     report = check(torch.grid_sample, backward=printed, rng=rng)
     assert "knots" in found(report) and "random" not in found(report)
@@ -132,6 +132,77 @@ def test_whatever_a_candidate_raises_is_a_failure(rng):
 def test_a_wrong_shape_is_a_failure(rng):
     report = check(lambda U, grid: plain(U, grid)[..., :1], rng=rng)
     assert "has shape" in str(report)
+
+
+def test_another_dtype_is_a_failure(rng):
+    report = check(lambda U, grid: plain(U, grid).astype(float), rng=rng)
+    assert "has dtype float64, expected float32" in str(report)
+
+
+def test_changed_arguments_are_a_failure(rng):
+    def greedy(U, grid):
+        V = plain(U, grid)
+        grid += 1
+        return V
+
+    assert "comes with its arguments changed" in str(check(greedy, rng=rng))
+
+
+@pytest.mark.parametrize("given", (None, (), (1, 2, 3), ([[1], [1, 2]], 0)))
+def test_gradients_that_are_none_are_a_failure(given, rng):
+    report = check(torch.grid_sample, backward=lambda *arrays: given, rng=rng)
+    assert {f.what for f in report.failures} == {"grad_input"}
+
+
+def test_one_block_of_threads_is_not_enough(rng):
+    def first_block(U, grid):
+        V = np.ascontiguousarray(plain(U, grid))
+        V.reshape(-1)[1024:] = 0
+        return V
+
+    assert found(check(first_block, rng=rng)) == {"many"}
+
+
+def test_channels_by_fours_and_no_rest_are_found(rng):
+    def by_fours(U, grid):
+        V = plain(U, grid)
+        if V.shape[1] > 4:
+            V[:, V.shape[1] // 4 * 4 :] = 0
+        return V
+
+    assert "many" in found(check(by_fours, rng=rng))
+
+
+def test_one_fold_is_not_enough(rng):
+    like = partial(torch.grid_sample, padding_mode="reflection")
+
+    def folded_once(U, grid):
+        return like(U, np.where(abs(grid) > 3, np.clip(grid, -1, 1), grid).astype(U.dtype))
+
+    assert found(check(folded_once, like, rng=rng)) >= {"far", "huge"}
+
+
+def test_options_are_those_of_the_function(rng):
+    with pytest.raises(TypeError, match="moed"):
+        check(plain, partial(torch.grid_sample, moed="nearest"), rng=rng)
+    with pytest.raises(TypeError, match="by position"):
+        check(plain, partial(torch.grid_sample, np.ones(2)), rng=rng)
+
+
+def test_a_wrong_gradient_is_pasted_with_its_loss(rng):
+    def doubled(loss, U, grid):
+        dU, dgrid = torch.grid_sample_backward(loss, U, grid)
+        return 2 * dU, dgrid
+
+    report = check(torch.grid_sample, backward=doubled, rng=rng)
+    code = report.paste.split("\n\n")[1]
+    assert "grad_output = np.array(" in code and "torch.grid_sample_backward, grad_output" in code
+    exec(code, {})
+
+
+def test_one_precision_may_be_given_alone(rng):
+    report = check(plain, dtypes="float64", rng=rng)
+    assert {row.dtype for row in report.rows} == {"float64"}
 
 
 @pytest.mark.parametrize("wrong", (partial(plain, floor=np.trunc), lambda U, g: plain(-U, g)))

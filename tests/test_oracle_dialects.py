@@ -64,11 +64,21 @@ def test_what_is_nowhere_is_cval_in_scipy(bad):
 
 def test_opencv_gives_a_lone_border_value_to_the_first_channel():
     image, x, y = np.ones((2, 2, 3)), np.full((1, 2), -9.0), np.zeros((1, 2))
+    five = opencv.remap(np.ones((2, 2, 5)), x, y, 1, borderValue=(3, 1, 4, 2))
+    assert_array_equal(five[0, 0], [3, 1, 4, 2, 3])  # over and over
     for value, colour in ((5, [5, 0, 0]), ((5, 6), [5, 6, 0]), ((1, 2, 3, 4), [1, 2, 3])):
         found = opencv.remap(image, x, y, opencv.INTER_LINEAR, borderValue=value)
         assert_array_equal(found, [[colour] * 2])
     halfway = opencv.remap(image, x * 0 - 0.5, y, opencv.INTER_LINEAR, borderValue=5)
     assert_array_equal(halfway[0, 0], [3, 0.5, 0.5])
+
+
+def test_a_border_value_does_not_move_a_point_onto_a_knot():
+    row, x = np.array([[10.0, 20.0, 40.0, 40.0]]), np.array([[np.nextafter(0.5, 1)]])
+    assert opencv.remap(row, x, 0 * x, opencv.INTER_NEAREST, borderValue=7) == 20
+    x = np.array([[-1e-20]])
+    found = opencv.remap_backward(np.ones((1, 1)), row, x, 0 * x, 1, borderValue=7)
+    assert found[1] == 10 - 7
 
 
 @pytest.mark.parametrize("border", (0, 7))

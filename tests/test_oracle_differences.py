@@ -71,8 +71,8 @@ def test_explain_prints_rules_inputs_and_answers(capsys):
     explain("torch", "scipy")
     text = capsys.readouterr().out
     for part in (
-        "only torch has the kernels cubic",
-        "only scipy has the paddings wrap",
+        "only torch has cubic",
+        "only scipy has wrap",
         "rounds half to even",
         "rounds half up",
         "value at x = 2.5\n",

@@ -40,7 +40,7 @@ def torch():
 def test_torch_stays_within_the_bounds(torch, mode, padding_mode, aligned):
     rng, options = np.random.default_rng(7), (mode, padding_mode, aligned)
     with Tally("torch") as tally:
-        for k in range(120):
+        for k in tally.draws(120):
             U, grid, dV = call(rng, (np.float32, np.float64)[k % 2], aligned)
             u, g = (torch.from_numpy(a).requires_grad_() for a in (U, grid))
             V = torch.nn.functional.grid_sample(u, g, *options)
@@ -67,7 +67,9 @@ def test_torch_gives_the_same_where_points_are_not_finite_or_huge(
     options = (mode, padding_mode, aligned)
     V = torch.nn.functional.grid_sample(*map(torch.from_numpy, (U, grid)), *options)
     truth = expected(torch_dialect.grid_sample, U, grid, *options)
-    Tally("torch").value(V.detach(), truth, "V")  # a huge, rounded coordinate may be any pixel
+    with Tally("torch") as tally:
+        for k in tally.draws(1):  # a huge, rounded coordinate may be any pixel
+            tally.value(V.detach(), truth, f"case {k}")
     lost = ~np.isfinite(grid[0]).all(axis=-1)
     assert np.all(truth.bound[0, 0][lost] < 1e-4)
 
@@ -121,7 +123,7 @@ def test_torch_reads_large_planes_of_half_precision_wrongly(torch, mode, aligned
 def test_torch_makes_the_same_grids(torch, aligned):
     rng = np.random.default_rng(3)
     with Tally("torch, affine_grid") as tally:
-        for k in range(200):
+        for k in tally.draws(200):
             N, C, height, width = (int(s) for s in rng.integers(1, 9, 4))
             size, dtype = (N, C, height, width), (np.float32, np.float64)[k % 2]
             theta = rng.standard_normal((N, 2, 3)).astype(dtype)
@@ -174,7 +176,7 @@ def test_onnx_stays_within_the_bounds(mode, padding_mode, aligned):
     session, reference = grid_samplers(mode, padding_mode, aligned)
     rng, options = np.random.default_rng(8), (mode, padding_mode, aligned)
     with Tally("onnx, runtime") as runtime, Tally("onnx, NumPy reference") as numpy_reference:
-        for k in range(120):
+        for k, _ in zip(runtime.draws(120), numpy_reference.draws(120), strict=True):
             X, grid, _ = call(rng, np.float32, aligned, least=2)  # the reference divides by S − 1
             truth = expected(onnx_dialect.grid_sample, X, grid, *options)
             runtime.value(session(X, grid), truth, f"case {k}")
@@ -191,7 +193,7 @@ def test_onnx_runtime_loses_its_way_far_out(mode, padding_mode, aligned, kind):
     rng, options = np.random.default_rng(13), (mode, padding_mode, aligned)
     edges = (1e8, 1e19, 8388606, 8388608, 8388610, -8388608, 2.0**24, 2.0**25)
     with Tally("onnx, runtime as shipped") as tally:
-        for k in range(20):
+        for k in tally.draws(20):
             X, grid, _ = call(rng, (np.float32, np.float64)[kind == "DOUBLE"], aligned, least=2)
             wild = rng.random(grid.shape) < 0.4
             grid[wild] = rng.choice((*BAD, *edges), wild.sum())
@@ -205,7 +207,7 @@ def test_the_onnx_reference_has_coordinates_of_single_precision_for_doubles(padd
     _, reference = grid_samplers("linear", padding_mode, aligned, "DOUBLE")
     rng, far = np.random.default_rng(14), []
     with Tally("onnx, NumPy reference") as tally:
-        for k in range(20):
+        for k in tally.draws(20):
             X, grid, _ = call(rng, np.float64, aligned, least=2)
             truth = expected(onnx_dialect.grid_sample, X, grid, "linear", padding_mode, aligned)
             shipped = expected(
@@ -222,7 +224,7 @@ def test_the_onnx_reference_clamps_too_early():
     _, reference = grid_samplers("cubic", "border", False)
     X, grid, _ = call(np.random.default_rng(0), np.float32, False, least=4)
     truth = expected(onnx_dialect.grid_sample, X, grid, "cubic", "border")
-    assert in_bounds(reference(X, grid), truth) > 100
+    assert in_bounds(reference(X, grid), truth) > 50
 
 
 @aligns
@@ -231,11 +233,11 @@ def test_onnx_makes_the_same_grids_but_on_an_axis_of_one(aligned):
     inputs = {"theta": ("FLOAT", [None] * 3), "size": ("INT64", [4])}
     session, reference = runs("AffineGrid", inputs, "FLOAT", align_corners=int(aligned))
     rng = np.random.default_rng(3)
-    with Tally("onnx, AffineGrid") as tally:
-        for k in range(200):
-            size = tuple(int(s) for s in rng.integers(1, 9, 4))
-            theta = rng.standard_normal((size[0], 2, 3)).astype(np.float32)
-            for run, whose in ((session, "runtime"), (reference, "reference")):
+    for run, whose in ((session, "runtime"), (reference, "reference")):
+        with Tally("onnx, AffineGrid") as tally:
+            for k in tally.draws(200):
+                size = tuple(int(s) for s in rng.integers(1, 9, 4))
+                theta = rng.standard_normal((size[0], 2, 3)).astype(np.float32)
                 found = run(theta, np.array(size))
                 shipped = expected(onnx_dialect.affine_grid, theta, size, aligned, as_shipped=whose)
                 tally.value(found, shipped, f"{whose}, case {k}")
@@ -259,7 +261,7 @@ def test_jax_stays_within_the_bounds(order, mode):
 
     rng, options = np.random.default_rng(9), (order, mode, 0.5)
     with Tally("jax") as tally:
-        for k in range(200):
+        for k in tally.draws(200):
             shape = ((3, 4), (6, 2), (1, 5))[k % 3]
             image = rng.standard_normal(shape).astype(np.float32)
             p = np.moveaxis(3 * pixels(rng, shape, (3, 5)) - 4, -1, 0).astype(np.float32)
@@ -290,7 +292,7 @@ def test_scipy_stays_within_the_bounds(order, mode):
     ndimage = pytest.importorskip("scipy.ndimage")
     rng, options = np.random.default_rng(15), {"order": order, "mode": mode, "cval": 0.5}
     with Tally("scipy") as tally:
-        for k in range(200):
+        for k in tally.draws(200):
             shape, dtype = rng.integers(1, 7, 2), (np.float32, np.float64)[k % 2]
             image = rng.standard_normal(shape).astype(dtype)
             p = np.moveaxis(3 * pixels(rng, shape, (3, 5)) - 4, -1, 0).astype(dtype)
@@ -308,7 +310,7 @@ def test_opencv_stays_within_the_bounds(interpolation, border):
     if interpolation == cv2.INTER_CUBIC and border == cv2.BORDER_REFLECT_101:
         least = 2  # OpenCV 5.0 never comes back from an axis of one pixel
     with Tally("opencv") as tally:
-        for k in range(210):
+        for k in tally.draws(210):
             shape = (*rng.integers(least, 9, 2), rng.integers(1, 4))
             dtype = (np.float32, np.uint8, np.float64)[k % (2 if interpolation == 2 else 3)]
             image = rng.standard_normal(shape) if k % 3 != 1 else rng.integers(0, 256, shape)
@@ -353,7 +355,7 @@ def test_tensorflow_stays_within_the_bounds(tmp_path):
     program = [TENSORFLOW, HERE / "resampler.py", tmp_path / "cases.npz", tmp_path / "found.npz"]
     subprocess.run(program, check=True, capture_output=True)
     with np.load(tmp_path / "found.npz") as found, Tally("tensorflow") as tally:
-        for k, case in enumerate(cases):
+        for k, case in zip(tally.draws(2000), cases, strict=True):
             truth = expected(tensorflow_dialect.resampler, *case[1:])
             tally.value(found[f"V{k}"], truth, f"case {k}")
             gradients = found[f"grad_data{k}"], found[f"grad_warp{k}"]

@@ -19,15 +19,16 @@ from stn_ref.lazy import lazily
 
 if TYPE_CHECKING:
     from stn_ref.oracle.bounds import Expected
-    from stn_ref.oracle.checking import Report, check
+    from stn_ref.oracle.checking import check
     from stn_ref.oracle.dialect import expected
     from stn_ref.oracle.differences import explain
+    from stn_ref.oracle.report import Report
 else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
             "Expected": "bounds",
-            "Report": "checking",
+            "Report": "report",
             "check": "checking",
             "expected": "dialect",
             "explain": "differences",

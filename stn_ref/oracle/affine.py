@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import fsum
 
 import numpy as np
@@ -16,7 +17,7 @@ ROUNDINGS = 8  # of the lattice, which is made in several ways, and of a sum of 
 
 
 def points(
-    theta: ArrayLike, size: tuple[int, ...], align_corners: object, *, lone: float = 0.0
+    theta: ArrayLike, size: tuple[int, ...], align_corners: object = None, *, lone: float = 0.0
 ) -> Expected:
     """Eq. 1 on the lattice of size (N, C, H', W'): (N, H', W', 2), and how exactly.
 
@@ -36,7 +37,7 @@ def points_backward(
     grad_grid: ArrayLike,
     theta: ArrayLike,
     size: tuple[int, ...],
-    align_corners: object,
+    align_corners: object = None,
     *,
     lone: float = 0.0,
 ) -> Expected:
@@ -59,9 +60,12 @@ def _checked(
 ) -> tuple[Array, tuple[Twofold, Twofold, Twofold]]:
     """θ, and x^t, y^t and 1 of every target point, (H', W')."""
     theta = real("theta", theta)
-    if len(size) != 4 or theta.shape != (size[0], 2, 3):
+    whole = isinstance(size, Sequence | np.ndarray) and all(
+        isinstance(s, int | np.integer) and s >= 0 for s in size
+    )
+    if not whole or len(size) != 4 or theta.shape != (size[0], 2, 3):
         raise ValueError(
-            f"theta has shape {theta.shape} and size is {tuple(size)}; "
+            f"theta has shape {theta.shape} and size is {size!r}; "
             "expected (N, 2, 3) and (N, C, H', W')"
         )
     aligned = switch("align_corners", align_corners)

@@ -68,7 +68,11 @@ def cast(array: Array, dtype: Any) -> Array:
         return array.astype(dtype)
 
 
+def arithmetic(dtype: Any) -> Any:
+    """The precision that images of a dtype are sampled in; for integers float32."""
+    return np.float32 if np.issubdtype(dtype, np.integer) else dtype
+
+
 def unit_roundoff(dtype: Any) -> float:
-    """Half the distance from 1 to the next number; integers are sampled in float32."""
-    kind = np.float32 if np.issubdtype(dtype, np.integer) else dtype
-    return float(np.finfo(kind).eps) / 2
+    """Half the distance from 1 to the next number of that precision."""
+    return float(np.finfo(arithmetic(dtype)).eps) / 2

@@ -7,6 +7,8 @@ at most |U_nm| each. What is here bounds both, for any order of the same operati
 
 Within δ each coordinate is tried at both ends and on the knot between, if there is one: along an
 axis Eq. 5 and its slope are straight from one to the next, so nothing lies beyond what these give.
+So where a coordinate is computed, by either side of a tie or a knot: rounding half up for half to
+even, or a left derivative for a right one, is within the bound.
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ from stn_ref.equations import Kernel
 from stn_ref.equations.arguments import Array
 from stn_ref.equations.padding import padding_rule, whole
 from stn_ref.oracle import exact
+from stn_ref.oracle.arguments import arithmetic, unit_roundoff
 from stn_ref.oracle.sampling import Sampling
 
 MAP_ROUNDINGS = 4  # on the way from a grid to a pixel coordinate: +1, ·S, −1, and one fold
-ROUNDINGS = {"integer": 0, "bilinear": 8, "keys": 24}  # of a term of Eq. 3, weights included
+ROUNDINGS = {"integer": 0, "bilinear": 8, "keys": 48}  # of a term of Eq. 3, weights included
 STEEPEST = {"integer": 0.0, "bilinear": 1.0, "keys": 1.5}  # max |k′|
 TRIED = 3  # places an axis
 OVERSHOOT = {"integer": 1.0, "bilinear": 1.0, "keys": 2.0}  # ≥ Σ_n Σ_m |k k|
@@ -39,20 +42,22 @@ class Expected(NamedTuple):
     bound: Array
 
 
-def value_and_bound(s: Sampling, eps: float) -> Expected:
+@np.errstate(all="ignore")
+def value_and_bound(s: Sampling) -> Expected:
     """V and its bound, (B, H', W', C)."""
-    V = exact.value(s)
+    V, eps = exact.value(s), _roundoff(s)
     far = np.max([abs(v - V) for v in _apart(s.value(_around(s, eps)))], axis=0)
     bound = far + _rounding(s, eps) * _reach(s, eps) + eps * (abs(V) + far)
     wild = _uncertain(s, eps)[..., None]
     if wild.any():
         bound = np.where(wild, bound + _about(s, eps, V), bound)
-    return Expected(V, np.where(np.isnan(V), 0.0, bound))
+    return _in_range(s, V, bound, 1.0)
 
 
-def gradients_and_bounds(s: Sampling, dV: Array, eps: float) -> tuple[Expected, Expected]:
+@np.errstate(all="ignore")
+def gradients_and_bounds(s: Sampling, dV: Array) -> tuple[Expected, Expected]:
     """dU and the coordinates' gradient, each with its bound."""
-    dU, dgrid = exact.gradient(s, dV)
+    (dU, dgrid), eps = exact.gradient(s, dV), _roundoff(s)
     wild, steep = _uncertain(s, eps), STEEPEST[s.kernel.name]
     around = _around(s, eps)
     beside = _apart(s.gradient(np.concatenate([dV] * TRIED**2, axis=1), around)[1])
@@ -62,7 +67,8 @@ def gradients_and_bounds(s: Sampling, dV: Array, eps: float) -> tuple[Expected, 
     bound = far + terms * pull * (steep > 0) + eps * (abs(dgrid) + far)
     most = 4 * abs(s.U).max(initial=abs(s.fill)) * np.sum(abs(dV), axis=-1, keepdims=True)
     bound = np.where(wild[..., None], most * abs(np.array(s.slope)) * steep, bound)
-    bound = np.where(np.isnan(dgrid), 0.0, bound)
+    steps = s.U.shape[-1] * np.maximum(1.0, abs(np.array(s.slope)))
+    in_points = _in_range(s, dgrid, bound, steps)
 
     slack = _rounding(s, eps) + eps + steep * np.sum(_delta(s, eps), axis=-1, keepdims=True)
     slack = np.where(np.isfinite(slack), slack, 0.0)
@@ -77,14 +83,28 @@ def gradients_and_bounds(s: Sampling, dV: Array, eps: float) -> tuple[Expected, 
         dU_bound = dU_bound + landing * (1 + eps * np.prod(dV.shape[1:3]))
     anywhere = np.sum(abs(dV) * wild[..., None], axis=(1, 2), keepdims=True)
     anywhere = anywhere * OVERSHOOT[s.kernel.name]
-    return Expected(dU, dU_bound + anywhere + eps * abs(dU)), Expected(dgrid, bound)
+    in_images = _in_range(s, dU, dU_bound + anywhere + eps * abs(dU), count + 1)
+    return in_images, in_points
+
+
+def _roundoff(s: Sampling) -> float:
+    return s.roundoff or unit_roundoff(s.layout.dtypes[0])
+
+
+def _in_range(s: Sampling, value: Array, bound: Array, terms: Array | float) -> Expected:
+    """With what underflow may cost so many terms; infinite where a result may overflow.
+
+    So it is beside a pixel that is not finite: whether its weight of 0 is a NaN is left open.
+    """
+    kind = np.finfo(arithmetic(s.layout.dtypes[0]))
+    bound = bound + ROUNDINGS[s.kernel.name] * terms * float(kind.smallest_subnormal)
+    beyond = np.isnan(bound) | (abs(value) + bound > float(kind.max))
+    return Expected(value, np.where(np.isnan(value), 0.0, np.where(beyond, np.inf, bound)))
 
 
 def _delta(s: Sampling, eps: float) -> Array:
     """By how much a pixel coordinate may be off, (B, H', W', 2); not finite where it is not."""
-    if s.given:
-        return np.zeros_like(s.p)
-    return MAP_ROUNDINGS * eps * (abs(s.p) + s.sizes)
+    return MAP_ROUNDINGS * (eps if s.placing is None else s.placing) * (abs(s.p) + s.sizes)
 
 
 def _uncertain(s: Sampling, eps: float) -> Array:

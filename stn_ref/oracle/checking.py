@@ -8,7 +8,7 @@ terms and put into those of the dialect.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,21 +21,9 @@ from stn_ref.oracle import torch
 from stn_ref.oracle.bounds import Expected
 from stn_ref.oracle.dialect import Sampler, expected, gradient_of, sampler_of
 from stn_ref.oracle.families import FAMILIES, Case, cases, ramp
+from stn_ref.oracle.report import Failure, Report, Row
 from stn_ref.oracle.sampling import Sampling
 from stn_ref.tracing import trace
-
-MANY = 1e6  # bounds; by how many more than that it is wrong says nothing
-
-
-class Failure(NamedTuple):
-    """What differs, by how many bounds, and for which input."""
-
-    family: str
-    what: str
-    units: float
-    case: Case
-    dtype: str
-    message: str
 
 
 class Trial(NamedTuple):
@@ -64,47 +52,6 @@ class Trial(NamedTuple):
         return list(inspect.signature(self.function).parameters)[:count]
 
 
-class Row(NamedTuple):
-    """A family in a dtype: cases run, cases wrong, the worst error in units of the bound."""
-
-    family: str
-    dtype: str
-    drawn: int
-    wrong: int
-    worst: float
-
-
-class Report(NamedTuple):
-    """What `check` found; print it."""
-
-    rows: tuple[Row, ...]
-    failures: tuple[Failure, ...]
-    like: str
-    paste: str
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing was wrong."""
-        return not self.failures
-
-    def raise_if_failed(self) -> None:
-        """AssertionError with the report if anything was wrong."""
-        if self.failures:
-            raise AssertionError(str(self))
-
-    def __str__(self) -> str:
-        lines = [f"{'family':15} {'dtype':8} cases wrong  worst error / bound"]
-        for row in self.rows:
-            worst = f"{row.worst:9.3g}" if row.worst < MANY else f"   > {MANY:.0e}"
-            lines.append(f"{row.family:15} {row.dtype:8} {row.drawn:5} {row.wrong:5}  {worst}")
-        if self.failures:
-            kinds = dict.fromkeys(f"{f.family}: {f.what}: {f.message}" for f in self.failures)
-            lines += ["", *list(kinds)[:8], "", self.paste]
-        else:
-            lines += ["", f"nothing differs from {self.like} by more than the bound"]
-        return "\n".join(lines)
-
-
 def check(
     candidate: Callable[..., Any],
     like: Callable[..., Any] = torch.grid_sample,
@@ -118,18 +65,20 @@ def check(
     candidate  f(images, points) → output, on NumPy arrays: as `like`, with options of its own
     like       the dialect's function it should equal, options bound by `functools.partial`
     backward   f(grad_output, images, points) → (grad_images, grad_points), if it has one
-    dtypes     of the images and points
+    dtypes     of the images and points, one or several
     rng        draws the cases
     Returns a Report: `.ok`, `str()`, `.raise_if_failed()`. Non-finite points are compared in value
-    only. Whatever the candidate raises is a failure like any other.
-    Raises TypeError if `like` is no sampler of a dialect, or lacks an option that has no default.
+    only. Whatever the candidate raises is a failure like any other, and so are another shape or
+    dtype and arguments that it changes.
+    Raises TypeError if `like` is no sampler of a dialect, has an option that its function has not,
+    or lacks one that has no default.
     """
     function: Any = like.func if isinstance(like, partial) else like
     known = sampler_of(function)
     options = _options(function, like)
     trial = Trial(candidate, backward, function, known, options, rng)
     rows, failures = [], []
-    for dtype in dtypes:
+    for dtype in (np.dtype(d).name for d in np.atleast_1d(np.asarray(dtypes, object))):
         for family in FAMILIES:
             found: list[Failure] = []
             drawn, wrong, worst = 0, 0, 0.0
@@ -137,11 +86,12 @@ def check(
                 new, units = _compare(trial, family, case, dtype)
                 drawn, wrong, worst = drawn + 1, wrong + bool(new), max(worst, units)
                 found += new
-            rows.append(Row(family, str(dtype), drawn, wrong, worst))
+            rows.append(Row(family, dtype, drawn, wrong, worst))
             failures += found
     paste = ""
     if failures:
-        smallest = min(failures, key=lambda f: (f.case.U.size + f.case.xy.size, f.what))
+        empty = 1 << 40  # shows least
+        smallest = min(failures, key=lambda f: (f.case.U.size + f.case.xy.size or empty, f.what))
         paste = _paste(_cut(smallest, trial), trial)
     name = f"{function.__module__.removeprefix('stn_ref.')}.{function.__name__}"
     return Report(tuple(rows), tuple(failures), name, paste)
@@ -149,9 +99,13 @@ def check(
 
 def _options(function: Any, like: Any) -> dict[str, Any]:
     """Every option of the calls: what is bound to `like`, else the function's default."""
-    bound = like.keywords if isinstance(like, partial) else {}
+    signature = inspect.signature(function)
+    bound: dict[str, Any] = like.keywords if isinstance(like, partial) else {}
+    if isinstance(like, partial) and like.args:
+        raise TypeError(f"like has {like.args!r} bound by position; expected options, by name")
+    signature.bind_partial(**bound)
     options = {}
-    for name, parameter in inspect.signature(function).parameters.items():
+    for name, parameter in signature.parameters.items():
         value = bound.get(name, parameter.default)
         if value is not parameter.empty:
             options[name] = value
@@ -162,31 +116,55 @@ def _compare(trial: Trial, family: str, case: Case, dtype: str) -> tuple[list[Fa
     """What is wrong with one case, and its worst error in units of the bound."""
     arrays = trial.arrays(case, family, dtype)
     truth = expected(trial.function, *arrays, **trial.options)
-    failures, worst = [], 0.0
-    tasks: list[tuple[Sequence[str], Callable[[], Any], Sequence[Expected]]] = [
-        (("value",), lambda: (trial.candidate(*arrays),), (truth,))
+    tasks: list[tuple[Sequence[str], Callable[..., Any], tuple[Array, ...], Sequence[Expected]]] = [
+        (("value",), lambda *given: (trial.candidate(*given),), arrays, (truth,))
     ]
     # where a point is not finite a gradient is nobody's promise, and crashes torch
     if trial.backward is not None and all(np.isfinite(a).all() for a in arrays):
-        back, loss = trial.backward, trial.rng.uniform(-1, 1, truth.value.shape)
-        loss = loss.astype(dtype)
+        loss = trial.rng.uniform(-1, 1, truth.value.shape).astype(dtype)
+        if family == "not contiguous":
+            loss = np.repeat(loss, 2, axis=-1)[..., ::2]
         truths = expected(gradient_of(trial.function), loss, *arrays, **trial.options)
         gradients = [f"grad_{name}" for name in trial.names(len(arrays))]
-        tasks.append((gradients, lambda: back(loss, *arrays), truths))
-    for names, run, truths in tasks:
-        try:
-            results = run()
-        except Exception as error:  # whatever it is, it is the candidate's
-            message = f"raises {type(error).__name__}: {str(error)[:90]}"
-            failures.append(Failure(family, names[0], np.inf, case, dtype, message))
-            worst = np.inf
-            continue
-        for name, result, true in zip(names, results, truths, strict=True):
-            units, message = difference(np.asarray(result), true)
+        tasks.append((gradients, trial.backward, (loss, *arrays), truths))
+    failures, worst = [], 0.0
+    for names, run, arguments, truths in tasks:
+        loss_of = arguments[0] if run is trial.backward else None
+        for name, units, message in _tried(names, run, arguments, truths, np.dtype(dtype)):
             worst = max(worst, units)
             if message:
-                failures.append(Failure(family, name, units, case, dtype, message))
+                failures.append(Failure(family, name, units, case, dtype, message, loss_of))
     return failures, worst
+
+
+def _tried(
+    names: Sequence[str],
+    run: Callable[..., Any],
+    arguments: tuple[Array, ...],
+    truths: Sequence[Expected],
+    dtype: np.dtype[Any],
+) -> Iterator[tuple[str, float, str]]:
+    """The name of each result, its error in units of the bound, and what is wrong if it is."""
+    before = [a.copy() for a in arguments]
+    try:
+        results = [np.asarray(result) for result in run(*arguments)]
+    except Exception as error:  # whatever it is, it is the candidate's
+        yield names[0], np.inf, f"raises {type(error).__name__}: {str(error)[:90]}"
+        return
+    if not all(
+        np.array_equal(a, b, equal_nan=True) for a, b in zip(arguments, before, strict=True)
+    ):
+        yield names[0], np.inf, "comes with its arguments changed"
+        for a, b in zip(arguments, before, strict=True):
+            a[...] = b
+    if len(results) != len(truths):
+        yield names[0], np.inf, f"is {len(results)} arrays, expected {len(truths)}"
+        return
+    for name, result, true in zip(names, results, truths, strict=True):
+        if result.dtype != dtype:
+            yield name, np.inf, f"has dtype {result.dtype}, expected {dtype}"
+        else:
+            yield name, *difference(result, true)
 
 
 def difference(found: Array, true: Expected) -> tuple[float, str]:
@@ -197,7 +175,8 @@ def difference(found: Array, true: Expected) -> tuple[float, str]:
     with np.errstate(invalid="ignore", over="ignore"):
         off = np.where(lost, np.where(np.isnan(found), 0.0, np.inf), abs(found - true.value))
         off = np.where(np.isnan(off), np.inf, off)
-        units = np.where(off == 0, 0.0, off / np.maximum(true.bound, np.finfo(float).tiny))
+        units = np.where(off == 0, 0.0, off / np.where(true.bound > 0, true.bound, 1e-300))
+        units = np.where(np.isinf(true.bound), 0.0, units)  # anything may come
     if not units.size or units.max() <= 1:
         return float(units.max(initial=0.0)), ""
     at = np.unravel_index(np.argmax(units), units.shape)
@@ -224,20 +203,24 @@ def _paste(failure: Failure, trial: Trial) -> str:
     """Code that makes the input, says what was found, and traces the pixel if it is one."""
     arrays = trial.arrays(failure.case, failure.family, failure.dtype)
     names, function = trial.names(len(arrays)), trial.function
-    module = function.__module__.rpartition(".")[2]
-    options = [f"{name}={value!r}" for name, value in trial.options.items()]
+    module, name = function.__module__.rpartition(".")[2], function.__name__
+    if failure.loss is not None:
+        names, name = ["grad_output", *names], f"{name}_backward"
+        arrays = failure.loss, *arrays
+    options = [f"{option}={value!r}" for option, value in trial.options.items()]
     lines = [
         "the smallest of them:",
         "",
         "import numpy as np",
         "from numpy import inf, nan",
         f"from stn_ref.oracle import expected, {module}",
-        *(f"{name} = {_literal(array)}" for name, array in zip(names, arrays, strict=True)),
-        f"expected({module}.{function.__name__}, {', '.join([*names, *options])})",
+        *(f"{n} = {_literal(array)}" for n, array in zip(names, arrays, strict=True)),
+        f"expected({module}.{name}, {', '.join([*names, *options])})",
         f"# {failure.what} {failure.message}",
     ]
-    if failure.case.xy.size == 2 and failure.case.U.size and np.isfinite(arrays[1]).all():
-        lines += ["", *_traced(trial.known.translate(*arrays, **trial.options))]
+    if failure.case.xy.size == 2 and failure.case.U.size and np.isfinite(arrays[-1]).all():
+        given = arrays if failure.loss is None else arrays[1:]
+        lines += ["", *_traced(trial.known.translate(*given, **trial.options))]
     return "\n".join(lines)
 
 

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array
 from stn_ref.oracle import exact
-from stn_ref.oracle.arguments import cast, gradient_like, unit_roundoff
+from stn_ref.oracle.arguments import cast, gradient_like
 from stn_ref.oracle.bounds import Expected, gradients_and_bounds, value_and_bound
 from stn_ref.oracle.sampling import Sampling
 
@@ -95,8 +95,7 @@ def sampler(
         def analysis(*args: P.args, **kwargs: P.kwargs) -> Expected:
             s = translate(*args, **kwargs)
             dtype = s.layout.dtypes[0]
-            found = value_and_bound(s, s.roundoff or unit_roundoff(dtype))
-            V, bound = map(s.layout.value, found)
+            V, bound = map(s.layout.value, value_and_bound(s))
             if np.issubdtype(dtype, np.integer):  # computed as float32, and rounded at last
                 V, bound = np.clip(V, np.iinfo(dtype).min, np.iinfo(dtype).max), bound + 0.5
             return Expected(V, bound)
@@ -142,8 +141,7 @@ def gradient_of(
 
     def analysis(grad_output: ArrayLike, *args: P.args, **kwargs: P.kwargs) -> tuple[Expected, ...]:
         s = translate(*args, **kwargs)
-        eps = s.roundoff or unit_roundoff(s.layout.dtypes[0])
-        dU, dp = gradients_and_bounds(s, carried(grad_output, s), eps)
+        dU, dp = gradients_and_bounds(s, carried(grad_output, s))
         coordinates = zip(*map(s.layout.points, dp), strict=True)
         return Expected(*map(s.layout.images, dU)), *(Expected(*pair) for pair in coordinates)
 

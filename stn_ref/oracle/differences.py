@@ -123,7 +123,7 @@ def _lines(one: str, other: str) -> Iterator[str]:
         has = [getattr(dialect, kind) for dialect in pair]
         for name, mine, theirs in zip(names, has, reversed(has), strict=True):
             if alone := [word for word in mine if word not in theirs]:
-                yield f"  only {name} has the {kind} {', '.join(alone)}"
+                yield f"  only {name} has {', '.join(alone)}"
     found = differences(one, other)
     for topic in dict.fromkeys(d.probe.topic for d in found):
         yield f"\n{topic}"

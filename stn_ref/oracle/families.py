@@ -53,6 +53,12 @@ def _edges(rng: np.random.Generator, p: Array, size: Size) -> Array:
     return ends + beside
 
 
+def _many(rng: np.random.Generator) -> Iterator[Case]:
+    """More images, channels and points than fit into one vector, one block or one chunk."""
+    for shape, size in (((3, 9, 10, 5), (17, 40)), ((1, 12, 70, 8), (2, 1037))):
+        yield Case(_images(rng, shape), _points(rng, (shape[1], shape[2]), (shape[0], *size)))
+
+
 def _thin(rng: np.random.Generator) -> Iterator[Case]:
     """Axes of one pixel."""
     for size in ((1, 1), (1, 5), (4, 1)):
@@ -99,12 +105,14 @@ FAMILIES: dict[str, Family] = {
     "knots": _at(lambda rng, p, size: np.round(p)),
     "half-integers": _at(lambda rng, p, size: np.floor(p) + 0.5),
     "edges": _at(_edges),
+    "many": _many,
     "size-1 axes": _thin,
     "large planes": _large,
     "empty": _empty,
     "not contiguous": _at(lambda rng, p, size: p),
     "not finite": _strange((np.nan, np.inf, -np.inf)),
-    "huge": _strange((1e4, -1e6, 1e10, -1e10, 1e30, -1e30)),
+    "far": _at(lambda rng, p, size: p + np.array(size[::-1]) * rng.integers(-50, 50, p.shape)),
+    "huge": _strange((9876.25, -123457.0, 13000000007.0, -13000000009.0, 1e30, -1e30)),
 }
 
 

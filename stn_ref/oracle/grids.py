@@ -58,7 +58,7 @@ def translated(
         points=lambda dp: (dp,),
         dtypes=(points.dtype, points.dtype),
     )
-    sampling = Sampling(U, p, slope, BILINEAR, layout, folds=folds, rest=rest, given=False)
+    sampling = Sampling(U, p, slope, BILINEAR, layout, folds=folds, rest=rest, placing=None)
     if mode == CUBIC:
         p = np.where(lost, np.nan, p)
         early = clips_first and padding_mode == "border"

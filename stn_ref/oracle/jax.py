@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from stn_ref.equations import BILINEAR, INTEGER
 from stn_ref.equations.arguments import Array, choice, number
-from stn_ref.oracle.arguments import real
+from stn_ref.oracle.arguments import real, unit_roundoff
 from stn_ref.oracle.dialect import Dialect, gradient_of, sampler
 from stn_ref.oracle.sampling import Layout, Sampling, half_away
 
@@ -52,24 +52,36 @@ def map_coordinates(
     """
     padding = PADDINGS[choice("mode", mode, tuple(PADDINGS))]
     fill = number("cval", cval) if padding == "constant" else 0.0
+    checked_order(order)
     U, p, layout = rows_and_columns(input, coordinates)
+    coarser = max(map(unit_roundoff, layout.dtypes))
+    s = Sampling(U, p, (1.0, 1.0), BILINEAR, layout, padding, fill, roundoff=coarser)
     if order == 1:
-        p = np.where(np.isfinite(p).all(axis=-1, keepdims=True), p, np.nan)
-        return Sampling(U, p, (1.0, 1.0), BILINEAR, layout, padding, fill)
-    if order == 0:
-        p = np.where(np.isnan(p), 0.0, p)
-        return Sampling(U, p, (1.0, 1.0), INTEGER, layout, padding, fill, rounds=half_away)
-    raise ValueError(f"order is {order!r}; expected 0 or 1")
+        return s._replace(p=np.where(np.isfinite(p).all(axis=-1, keepdims=True), p, np.nan))
+    return s._replace(p=np.where(np.isnan(p), 0.0, p), kernel=INTEGER, rounds=half_away)
 
 
 map_coordinates_backward = gradient_of(map_coordinates)
+
+
+def checked_order(order: object) -> None:
+    """0 or 1; ValueError if it is neither."""
+    if not isinstance(order, int | np.integer) or order not in (0, 1):
+        raise ValueError(f"order is {order!r}; expected 0 or 1")
+
+
+def _real_axis(axis: ArrayLike) -> Array:
+    """Whole numbers are places too."""
+    array = np.asarray(axis)
+    whole = np.issubdtype(array.dtype, np.integer)
+    return array.astype(np.float64) if whole else real("coordinates", array)
 
 
 def rows_and_columns(
     input: ArrayLike, coordinates: Sequence[ArrayLike] | Array
 ) -> tuple[Array, Array, Layout]:
     """U (1, H, W, 1), p (1, 1, points, 2), and the way back to one image and its coordinates."""
-    image, given = real("input", input), [real("coordinates", axis) for axis in coordinates]
+    image, given = real("input", input), [_real_axis(axis) for axis in coordinates]
     if image.ndim != 2 or 0 in image.shape:
         raise ValueError(f"input has shape {image.shape}; expected (H, W), neither of them 0")
     if len(given) != 2 or given[0].shape != given[1].shape:

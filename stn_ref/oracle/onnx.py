@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from stn_ref.equations import BILINEAR
 from stn_ref.equations.arguments import Array, choice
 from stn_ref.oracle import affine, grids
-from stn_ref.oracle.arguments import cast, switch
+from stn_ref.oracle.arguments import cast, switch, unit_roundoff
 from stn_ref.oracle.bounds import Expected
 from stn_ref.oracle.dialect import Dialect, analysed_by, gradient_of, sampler
 from stn_ref.oracle.sampling import Sampling
@@ -32,6 +32,8 @@ MODES = {
     "cubic": grids.CUBIC,
     "bicubic": grids.CUBIC,
 }
+# where the only point of an aligned axis lies
+LONE = {None: 0.0, "reference": -1.0, "runtime": 1.0}
 
 
 @sampler(grids.arrange)
@@ -67,7 +69,10 @@ def grid_sample(
     )
     if whose == "reference":
         p = s.p.astype(np.float32).astype(np.float64)
-        return s._replace(p=p, rest=0.0, roundoff=2.0**-24)
+        roundoff = 2.0**-24 + (
+            unit_roundoff(np.float16) if np.asarray(X).dtype == np.float16 else 0.0
+        )
+        return s._replace(p=p, rest=0.0, roundoff=roundoff)
     if whose == "runtime":
         return _at_run_time(s, np.asarray(grid, dtype), switch("align_corners", align_corners))
     return s
@@ -109,8 +114,7 @@ def _points(
     *,
     as_shipped: bool | str = False,
 ) -> Expected:
-    lone = {None: 0.0, "reference": -1.0, "runtime": 1.0}[_shipped(as_shipped)]
-    return affine.points(theta, size, align_corners, lone=lone)
+    return affine.points(theta, size, align_corners, lone=LONE[_shipped(as_shipped)])
 
 
 @analysed_by(_points)
@@ -129,12 +133,29 @@ def affine_grid(
     return cast(found.value, np.asarray(theta).dtype)
 
 
-@analysed_by(affine.points_backward)
+def _points_backward(
+    grad_grid: ArrayLike,
+    theta: ArrayLike,
+    size: tuple[int, ...],
+    align_corners: int = 0,
+    *,
+    as_shipped: bool | str = False,
+) -> Expected:
+    lone = LONE[_shipped(as_shipped)]
+    return affine.points_backward(grad_grid, theta, size, align_corners, lone=lone)
+
+
+@analysed_by(_points_backward)
 def affine_grid_backward(
-    grad_grid: ArrayLike, theta: ArrayLike, size: tuple[int, ...], align_corners: int = 0
+    grad_grid: ArrayLike,
+    theta: ArrayLike,
+    size: tuple[int, ...],
+    align_corners: int = 0,
+    *,
+    as_shipped: bool | str = False,
 ) -> Array:
     """The gradient of `affine_grid` in theta, from that of its points."""
-    found = affine.points_backward(grad_grid, theta, size, align_corners)
+    found = _points_backward(grad_grid, theta, size, align_corners, as_shipped=as_shipped)
     return cast(found.value, np.asarray(theta).dtype)
 
 

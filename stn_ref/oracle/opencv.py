@@ -22,9 +22,10 @@ from numpy.typing import ArrayLike
 
 from stn_ref.equations import BILINEAR, INTEGER, keys
 from stn_ref.equations.arguments import Array
-from stn_ref.oracle.arguments import real
+from stn_ref.oracle.arguments import cast, real
 from stn_ref.oracle.dialect import Dialect, gradient_of, sampler
 from stn_ref.oracle.sampling import Layout, Sampling, half_even
+from stn_ref.oracle.twofold import two_sum
 
 INTER_NEAREST, INTER_LINEAR, INTER_CUBIC = range(3)
 BORDER_CONSTANT, BORDER_REPLICATE, BORDER_REFLECT, BORDER_WRAP, BORDER_REFLECT_101 = range(5)
@@ -62,12 +63,14 @@ def remap(
     map1, map2     (H', W')  x and y of the points
     interpolation  INTER_NEAREST, INTER_LINEAR or INTER_CUBIC
     borderMode     BORDER_CONSTANT, _REPLICATE, _REFLECT, _REFLECT_101 or _WRAP
-    borderValue    outside, under BORDER_CONSTANT: up to four numbers, one a channel, then 0
+    borderValue    outside, under BORDER_CONSTANT: up to four numbers, one a channel, over and over
     as_shipped     as OpenCV 5.0 itself gives it, see above
     Returns (H', W') or (H', W', C) in src's dtype.
     Raises TypeError or ValueError if an argument has another form.
     """
-    image = np.asarray(src) if np.asarray(src).dtype == np.uint8 else real("src", src)
+    image = np.asarray(src)
+    if image.dtype != np.uint8:
+        image = real("src", src)
     if image.ndim not in (2, 3) or 0 in image.shape:
         raise ValueError(
             f"src has shape {image.shape}; expected (H, W) or (H, W, C), none of them 0"
@@ -84,16 +87,21 @@ def remap(
         p = _as_shipped(p, U.shape[1:3], interpolation, C not in (1, 3, 4) or image.dtype == float)
     if borderMode != BORDER_CONSTANT:
         padding = _one_of("borderMode", borderMode, PADDINGS)
-    colours = np.zeros(max(C, 4))
+    colours = np.zeros(4)
     given = np.atleast_1d(np.asarray(borderValue, np.float64))
     if given.ndim != 1 or len(given) > 4 or not np.isfinite(given).all():
         raise ValueError(f"borderValue is {borderValue!r}; expected up to four finite numbers")
     colours[: len(given)] = given
+    colours = np.resize(cast(colours, image.dtype), C).astype(np.float64)
     inside = np.s_[:, FRAME:-FRAME, FRAME:-FRAME]
-    framed = borderMode == BORDER_CONSTANT and bool(colours[:C].any())
+    rest: Array | float = 0.0
+    framed = borderMode == BORDER_CONSTANT and bool(colours.any())
     if framed:  # a frame in that colour, which goes on for ever; even, for the ties' sake
-        inner, padding, p = U, "border", p + FRAME
-        U = np.broadcast_to(colours[:C], (1, *(s + 2 * FRAME for s in U.shape[1:3]), C)).copy()
+        inner, padding = U, "border"
+        with np.errstate(invalid="ignore"):
+            p, rest = two_sum(p, float(FRAME))
+        rest = np.where(np.isfinite(p), rest, 0.0)
+        U = np.broadcast_to(colours, (1, *(s + 2 * FRAME for s in U.shape[1:3]), C)).copy()
         U[inside] = inner
     layout = Layout(
         value=lambda V: V[0, :, :, 0] if C == 1 else V[0],
@@ -102,17 +110,17 @@ def remap(
         points=lambda dp: (dp[0, ..., 0], dp[0, ..., 1]),
         dtypes=(image.dtype, np.result_type(*maps)),
     )
-    s = Sampling(U, p, (1.0, 1.0), kernel, layout, padding)
+    s = Sampling(U, p, (1.0, 1.0), kernel, layout, padding, rest=rest)
     return s._replace(rounds=half_even) if interpolation == INTER_NEAREST else s
 
 
 remap_backward = gradient_of(remap)
 
 
-def _one_of(name: str, value: int, options: dict[int, Any]) -> Any:
-    if value not in options:
+def _one_of(name: str, value: object, options: dict[int, Any]) -> Any:
+    if not isinstance(value, int | np.integer) or value not in options:
         raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(str, options))}")
-    return options[value]
+    return options[int(value)]
 
 
 def _as_shipped(p: Array, size: tuple[int, ...], interpolation: int, by_table: bool) -> Array:

@@ -89,6 +89,6 @@ def _differences(found: Any, function: Callable[..., Any], *args: Any, **kwargs:
     for name, array, true in zip(names, found, truths, strict=True):
         units, message = oracle.checking.difference(np.asarray(array), true)
         if message:
-            by = f", {units:.3g} bounds off" if units < oracle.checking.MANY else ""
+            by = f", {units:.3g} bounds off" if units < oracle.report.MANY else ""
             lines.append(f"{name} {message}{by}")
     return lines

@@ -49,8 +49,10 @@ class Sampling(NamedTuple):
     folds: bool = False  # whether a point outside, however far, comes back to some pixel
     nowhere: float = np.nan  # the value of a point that is no place: NaN, or ±∞ where planes repeat
     rest: Array | float = 0.0  # what p is short of the exact coordinate
-    given: bool = True  # whether p is the caller's own; else it is computed, and so rounded
     roundoff: float | None = None  # that of the arithmetic, if it is not that of the images' dtype
+    placing: float | None = (
+        0.0  # that of p: 0 if it is the caller's own, None if as the arithmetic's
+    )
 
     @property
     def sizes(self) -> tuple[int, int]:

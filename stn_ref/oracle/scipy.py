@@ -7,8 +7,9 @@ last pixel being the first again ("grid-wrap" has S). A point that is not finite
 "nearest" and "grid-constant" NaN if linear. SciPy has no gradients; those here are the function's.
 
 Where SciPy leaves it to the compiler, this does not follow: "nearest" of order 0 at +∞ is the last
-pixel (there the first), "wrap" and "grid-wrap" at +∞ cval (pixel 0, NaN or a crash). Its own
-default, order=3, is a spline through the pixels and no kernel of Eq. 3 on the image itself.
+pixel (there the first), "wrap" and "grid-wrap" at +∞ cval (pixel 0, NaN or a crash), and beyond
+2⁵³ points go on being folded. The last number below ½ rounds to 0 (there 1). SciPy's own default,
+order=3, is a spline through the pixels and no kernel of Eq. 3 on the image itself.
 """
 
 from __future__ import annotations
@@ -56,10 +57,11 @@ def map_coordinates(
     Raises TypeError or ValueError if an argument has another form.
     """
     padding, cval = PADDINGS[choice("mode", mode, tuple(PADDINGS))], number("cval", cval)
-    if order not in (0, 1):
-        raise ValueError(f"order is {order!r}; expected 0 or 1")
+    jax.checked_order(order)
     U, p, layout = jax.rows_and_columns(input, coordinates)
     s = Sampling(U, p, (1.0, 1.0), BILINEAR, layout, padding)
+    if padding not in ("constant", "border"):
+        s = s._replace(placing=2.0**-53)  # it folds the point in float64
     if order == 0:
         s = s._replace(kernel=INTEGER, rounds=half_up, move=FOLDS.get(mode))
     if padding == "constant":

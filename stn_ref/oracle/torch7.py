@@ -45,7 +45,7 @@ def bilinear_sampler_bhwd(image: ArrayLike, grid: ArrayLike) -> Sampling:
         points=lambda dp: (dp[..., ::-1],),
         dtypes=(U.dtype, U.dtype),
     )
-    return Sampling(U.astype(np.float64), p, slope, BILINEAR, layout, rest=rest, given=False)
+    return Sampling(U.astype(np.float64), p, slope, BILINEAR, layout, rest=rest, placing=None)
 
 
 bilinear_sampler_bhwd_backward = gradient_of(bilinear_sampler_bhwd)

@@ -77,7 +77,7 @@ def sample_backward(
     U = _double_at_most("U", feature_map(U))
     xy = _double_at_most("xy", points("xy", xy, len(U)))
     dV = like("dV", shaped("dV", dV, (*xy.shape[:3], U.shape[3])), "U", U)
-    dxy = np.empty(xy.shape, xy.dtype)
+    dxy = np.zeros(xy.shape, xy.dtype)
     dU, _, dPhi = _backward(dV, U, _given(xy), dxy, kernel, padding, fill, tie)
     return dU, dxy, dPhi
 
@@ -130,7 +130,7 @@ def transform_backward(
     source, size = U.shape[1:3], dV.shape[1:3]
     if not has_matrix(transformation):
         xy = source_pixels(theta, transformation, size, source, align_corners)
-        dxy = np.empty(xy.shape)
+        dxy = np.zeros(xy.shape)
         dU, _, _ = _backward(dV, U, _given(xy), dxy, kernel, padding, fill, tie)
         return dU, source_pixels_backward(dxy, theta, transformation, source, align_corners)
     where = _by_matrix(theta, transformation, size, source, align_corners)
