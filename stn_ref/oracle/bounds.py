@@ -148,7 +148,7 @@ def _about(s: Sampling, eps: float, V: Array) -> Array:
 
 
 def _around(s: Sampling, eps: float) -> Array:
-    """The coordinates, and beside each where else it may be; one below the other,"""
+    """The coordinates, each wherever else it may be, too; one below the other."""
     delta = np.where(np.isfinite(s.p), _delta(s, eps), 0.0)
     with np.errstate(invalid="ignore", over="ignore"):
         knot = np.round(2 * s.p) / 2
