@@ -54,14 +54,14 @@ def main(argv: list[str] | None = None) -> int:
 def info() -> int:
     """Print versions and backends."""
     print(f"stn_ref {stn_ref.__version__}, Python {platform.python_version()}, {sys.platform}")
-    for package in ("numpy", "numba", "matplotlib"):
+    for package in ("numpy", "numba", "numba-cuda", "matplotlib"):
         try:
             print(f"{package} {metadata.version(package)}")
         except metadata.PackageNotFoundError:
             print(f"{package} is not installed")
     for name in backends.BACKENDS:
-        available = backends.get(name).is_available()
-        print(f"backend {name}: {'available' if available else 'not available'}")
+        reason = backends.get(name).why_not()
+        print(f"backend {name}: {f'not available: {reason}' if reason else 'available'}")
     return 0
 
 

@@ -76,7 +76,7 @@ def whole(below: Any, size: int, reach: int, rule: int) -> int:
     if repeats != 0:
         return int(below % own(repeats)) if is_finite(below) else 0
     low, high = own(-1 - reach), own(size + reach)
-    return int(low if below < low else high if below > high else below)
+    return int(low if not below >= low else high if below > high else below)
 
 
 @njit
