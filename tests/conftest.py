@@ -7,7 +7,10 @@ from hypothesis import settings
 # the same cases every time; HYPOTHESIS_PROFILE=thorough draws many new ones
 settings.register_profile("repeatable", max_examples=60, deadline=None, derandomize=True)
 settings.register_profile("thorough", max_examples=3000, deadline=None, print_blob=True)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+settings.register_profile("simulated", max_examples=4, deadline=None, derandomize=True)
+SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"  # a thread takes a millisecond there
+usual = "simulated" if SIMULATED else "repeatable"
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", usual))
 
 
 @pytest.fixture

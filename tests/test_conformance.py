@@ -20,9 +20,9 @@ from stn_ref import backends
 from stn_ref import equations as eq
 from stn_ref.backends import reference
 from stn_ref.equations.kernels import per_axis
+from tests.conftest import SIMULATED
 from tests.strategies import KERNELS, WITH_MATRIX
 
-SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 OTHERS = [n for n in backends.BACKENDS if n != "reference" and backends.get(n).is_available()]
 LAYOUTS = ("channels last", "planar", "reversed", "every other", "columns first", "broadcast")
 C = {"integer": 2, "bilinear": 6, "hat": 8, "keys": 16, "gaussian": 16, "lanczos3": 24}

@@ -5,16 +5,23 @@ tests that every backend runs. It finds what is wrong in what a kernel does, not
 makes of it: that is counted in the assembly. What needs a GPU is in `test_gpu.py`.
 """
 
+import json
 import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import stn_ref
 from stn_ref import backends
+from tests import ptx
+from tests.strategies import KERNELS
+from tests.test_cpu import own
 
 ROOT = Path(__file__).parents[1]
 cuda = backends.get("cuda")
@@ -23,9 +30,7 @@ needs_numba_cuda = pytest.mark.skipif(
 )
 
 # tests of every backend that the simulator does not run, and why
-NOT_SIMULATED = {
-    "test_backends.py::test_the_identity_returns_the_image_bit_for_bit": "60 images of 40 by 40",
-}
+NOT_SIMULATED: dict[str, str] = {}
 
 
 def child(*arguments, limit=280, **settings):
@@ -51,6 +56,7 @@ FEW = (
 def simulated(which):
     """Exit status, log, and the ids of what passed in the simulator; tests of CUDA alone."""
     command = ("-m", "pytest", "-v", "-p", "no:cacheprovider", *FILES, "-k", which)
+    command += tuple(f"--deselect=tests/{name}" for name in NOT_SIMULATED)
     run = child(*command, NUMBA_ENABLE_CUDASIM="1")
     log = run.stdout + run.stderr
     return run.returncode, log, set(re.findall(r"^tests/(\S+\.py::.*?) PASSED", log, re.M))
@@ -68,9 +74,8 @@ def wanted():
 @pytest.mark.slow
 def test_it_conforms_in_the_simulator():
     """Every test that the CPU has, each passed: a skip is a failure here."""
-    left_out = " and ".join(f"not {name.split('::')[1]}" for name in NOT_SIMULATED)
     with ThreadPoolExecutor(2) as pool:
-        runs = list(pool.map(simulated, [f"cuda and {half} and {left_out}" for half in HALVES]))
+        runs = list(pool.map(simulated, [f"cuda and {half}" for half in HALVES]))
     for status, log, _ in runs:
         assert status == 0, log[-5000:]
     assert runs[0][2] | runs[1][2] == wanted()
@@ -81,3 +86,122 @@ def test_a_few_cases_in_the_simulator():
     """What a broken kernel or shared scalar turns red in seconds."""
     status, log, passed = simulated(FEW)
     assert status == 0 and len(passed) > 100, log[-5000:]
+
+
+# As machine code.
+
+CAPS = {"single": 104, "double": 152}  # registers; 65,536 of them serve 630 and 431 threads
+
+
+@pytest.fixture(scope="module")
+def assembled():
+    """What the kernels of `ptx.few` compile to, two processes at a time."""
+    reason = ptx.missing()
+    if reason:
+        pytest.skip(reason)
+    cases = list(ptx.few())
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(
+            pool.map(lambda c: child("-m", "tests.ptx", json.dumps(c)), (cases[::2], cases[1::2]))
+        )
+    assert not any(run.returncode for run in runs), runs[0].stderr + runs[1].stderr
+    return [kernel for run in runs for kernel in json.loads(run.stdout)]
+
+
+def assert_lean(kernel):
+    """No spills, no stack, no local memory, few registers; float64 only where it is asked for."""
+    assert kernel["local"] == 0, kernel
+    for architecture in ptx.ARCHITECTURES:
+        numbers = kernel[architecture]
+        assert numbers["stack"] == numbers["spills"] == 0, kernel
+        assert numbers["registers"] <= CAPS[kernel["way"][:6]], kernel
+    if kernel["way"] in ("single", "single, wide"):
+        assert kernel["float64"] == 0, kernel
+
+
+@pytest.mark.slow
+def test_compiled_kernels_are_lean(assembled):
+    for kernel in assembled:
+        assert_lean(kernel)
+
+
+@pytest.mark.slow
+def test_float64_in_a_fused_single_kernel_is_the_centred_formula(assembled):
+    """It costs what the float64 of xy in double precision costs, and the formula's own steps."""
+    found = {k["way"]: k["float64"] for k in assembled if k["kernel"] == "forward"}
+    assert 0 < found["single, xy double"] < found["single, fused"]
+    assert found["single, fused"] - found["single, xy double"] < 60
+
+
+def test_the_recorded_kernels_are_all_and_lean():
+    recorded = json.loads(ptx.FILE.read_text())["kernels"]
+    names = [(k["kernel"], k["row"], k["way"]) for k in recorded]
+    assert names == list(ptx.everything())
+    for kernel in recorded:
+        assert_lean(kernel)
+
+
+# As a module.
+
+
+def test_without_a_gpu_it_says_so_and_what_to_install():
+    code = (
+        "from stn_ref import backends; import numpy as np; cuda = backends.get('cuda')\n"
+        "assert not cuda.is_available() and 'stn_ref[cuda]' in cuda.why_not()\n"
+        "try: cuda.sample(np.ones((1, 2, 2, 1)), np.ones((1, 1, 1, 2)))\n"
+        "except RuntimeError as error: print(error)"
+    )
+    run = child("-c", code, CUDA_VISIBLE_DEVICES="", NUMBA_DISABLE_CUDA="1")
+    assert "the cuda backend cannot run here: " in run.stdout, run.stderr
+
+
+def test_importing_it_does_not_import_numba():
+    code = "import sys; from stn_ref import backends; backends.get('cuda'); print(*sys.modules)"
+    assert "numba" not in child("-c", code).stdout.split()
+
+
+def test_a_numpy_that_numba_cuda_cannot_use_is_named(monkeypatch):
+    monkeypatch.setattr(cuda, "find_spec", lambda name: True)
+    monkeypatch.setattr(cuda.metadata, "version", lambda name: "0.30.4")
+    monkeypatch.delattr(np, "row_stack", raising=False)
+    assert "pip install 'numpy<2.5'" in cuda.why_not()
+
+
+class OnGpu:
+    """What auto must recognise."""
+
+    __cuda_array_interface__ = {"shape": (1, 2, 2, 1), "typestr": "<f4", "data": (0, False)}
+
+
+@pytest.mark.skipif(cuda.is_available(), reason="there is a GPU")
+def test_auto_takes_an_array_on_a_gpu_to_the_cuda_backend():
+    with pytest.raises(RuntimeError, match="the cuda backend cannot run here"):
+        stn_ref.sample(OnGpu(), np.ones((1, 1, 1, 2)))
+
+
+# A row in single precision.
+
+ROWS = [*KERNELS, own(2), own(3)]
+
+
+def test_a_row_in_single_precision_is_the_row():
+    """To a few roundings, whoever wrote it and wherever it is written; in a process of its own."""
+    code = "from tests.test_cuda import rows_in_single; rows_in_single()"
+    run = child("-c", code, NUMBA_ENABLE_CUDASIM="1")
+    assert run.returncode == 0, run.stderr
+
+
+def rows_in_single():
+    from stn_ref.backends.cuda.lowering import lowered
+
+    for kernel in ROWS:
+        while kernel.normalises is not None:
+            kernel = kernel.normalises
+        t = np.linspace(-kernel.support, kernel.support, 999).astype(np.float32)
+        Phi = tuple(np.float32(p) for p in kernel.Phi)
+        for function in (kernel.k, kernel.dk):
+            single = lowered(function, np.float32)
+            assert single is not function, kernel.name
+            found, truth = [single(x, Phi) for x in t], [function(float(x), Phi) for x in t]
+            assert {type(x) for x in found} == {np.float32}, kernel.name
+            np.testing.assert_allclose(found, truth, rtol=0, atol=32 * 2.0**-24)
