@@ -157,6 +157,7 @@ def _backend(name: str, U: ArrayLike) -> Backend:
 def _on_gpu(array: object) -> bool:
     if isinstance(array, np.ndarray):
         return False
+    array = array.detach() if hasattr(array, "detach") else array  # torch's, which want gradients
     cuda = 2  # DLPack's number for it
     device = getattr(array, "__dlpack_device__", None)
     return hasattr(array, "__cuda_array_interface__") or bool(device and device()[0] == cuda)

@@ -26,6 +26,7 @@ def library(value: Any) -> str | None:
     """Whose array it is, if it is on a GPU: "torch", "cupy" or, for all others, "numba"."""
     if isinstance(value, np.ndarray):
         return None
+    value = _detached(value)
     if not hasattr(value, "__cuda_array_interface__"):
         if hasattr(value, "__dlpack_device__") and value.__dlpack_device__()[0] == GPU:
             raise TypeError(
@@ -128,7 +129,9 @@ class Result:
             if stream:
                 stream.synchronize()
             return host.reshape(inner).transpose(back)
-        return self.array[: prod(self.shape)].reshape(*inner).transpose(back)
+        face, size = dict(self.array.__cuda_array_interface__), self.array.dtype.itemsize
+        face |= {"shape": self.shape, "strides": tuple(size * step for step in self.flat.steps)}
+        return cuda.from_cuda_array_interface(face, owner=self.array, sync=False)
 
 
 def current(kind: str | None, like: Any) -> tuple[AbstractContextManager[Any], Any]:
@@ -147,8 +150,7 @@ def on_host(value: Any) -> Array:
     """The array in the host's memory."""
     if library(value) is None:
         return np.asarray(value)
-    value = value.detach() if hasattr(value, "detach") else value
-    return np.asarray(cuda.as_cuda_array(value).copy_to_host())
+    return np.asarray(cuda.as_cuda_array(_detached(value)).copy_to_host())
 
 
 def like_caller(kind: str | None, array: Array, like: Any) -> Any:
@@ -185,9 +187,13 @@ def cleared(memory: Any, stream: Any) -> Any:
     return memory
 
 
+def _detached(value: Any) -> Any:
+    """The tensor without its history: torch gives no interface to one that wants gradients."""
+    return value.detach() if hasattr(value, "detach") else value
+
+
 def _interface(value: Any) -> dict[str, Any]:
-    value = value.detach() if hasattr(value, "detach") else value
-    face: dict[str, Any] = value.__cuda_array_interface__
+    face: dict[str, Any] = _detached(value).__cuda_array_interface__
     return face
 
 

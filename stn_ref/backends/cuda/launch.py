@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numba import cuda, types
+from numba.core.errors import NumbaPerformanceWarning
 
 from stn_ref.backends.cuda import forward, pulls, scatter, sums
 from stn_ref.backends.cuda.arrays import Flat, upload
@@ -79,12 +80,14 @@ def blocks(kernel: Any, grid: tuple[int, int], stream: Any, *arguments: Any) -> 
 def _run(kernel: Any, grid: tuple[int, int], threads: int, stream: Any, arguments: Any) -> None:
     if not prod(grid):
         return
-    if SIMULATED:
-        with warnings.catch_warnings():  # NumPy's scalars warn where a GPU's registers do not
+    with warnings.catch_warnings():
+        if SIMULATED:  # NumPy's scalars warn where a GPU's registers do not
             warnings.simplefilter("ignore", RuntimeWarning)
             kernel[grid, threads](*arguments)
-    else:
-        kernel[grid, threads, stream](*arguments)
+            return
+        warnings.simplefilter("ignore", NumbaPerformanceWarning)  # of small grids
+        configured = kernel[grid, threads, stream]
+    configured(*arguments)
 
 
 def is_wide(*arrays: Flat) -> bool:

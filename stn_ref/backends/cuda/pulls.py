@@ -90,7 +90,7 @@ def pulls(x_taps: Taps, y_taps: Taps, points: Any, number: type[Any], index: Any
                         sums_y = plus_y(sums_y, dphi_y, pull * k_x)
             dxy[index(2 * p)] = dx
             dxy[index(2 * p + 1)] = dy
-            put_x(dphi, index(p), index(points_all), sums_x)
-            put_y(dphi, index(p + parameters_x * points_all), index(points_all), sums_y)
+            put_x(dphi, p, points_all, sums_x)
+            put_y(dphi, p + parameters_x * points_all, points_all, sums_y)
 
     return pulls_kernel

@@ -74,9 +74,9 @@ def deposit(way: str, number: type[Any], index: Any) -> Any:
             scaled = ldexp(amount, np.int32(bits - exponent))
             units = rint(scaled)
             if double:
-                cuda.atomic.add(sums, index(2 * at), np.int64(units))
+                cuda.atomic.add(sums, index(2 * np.int64(at)), np.int64(units))
                 rest = rint(ldexp(scaled - units, np.int32(bits)))
-                cuda.atomic.add(sums, index(2 * at + 1), np.int64(rest))
+                cuda.atomic.add(sums, index(2 * np.int64(at) + 1), np.int64(rest))
             else:
                 cuda.atomic.add(sums, at, np.int64(units))
 
@@ -151,8 +151,13 @@ def finish(number: type[Any], index: Any) -> Any:
             elif peaks[at] != 0:
                 exponent = (peaks[at] >> fraction) - bias + 1
                 if double:
-                    rest = ldexp(number(sums[index(2 * at + 1)]), np.int32(exponent - 2 * bits))
-                    dU[at] = ldexp(number(sums[index(2 * at)]), np.int32(exponent - bits)) + rest
+                    rest = ldexp(
+                        number(sums[index(2 * np.int64(at) + 1)]), np.int32(exponent - 2 * bits)
+                    )
+                    dU[at] = (
+                        ldexp(number(sums[index(2 * np.int64(at))]), np.int32(exponent - bits))
+                        + rest
+                    )
                 else:
                     dU[at] = ldexp(number(sums[at]), np.int32(exponent - bits))
 

@@ -55,7 +55,7 @@ def min_of(a, b):
 
 
 def moments(number: type[Any], shared_type: Any, index: Any) -> Any:
-    """Block (k, b) sums piece k of image b: ∂L/∂ each of the centred formula's nine coefficients.
+    """Block (b, k) sums piece k of image b: ∂L/∂ each of the centred formula's nine coefficients.
 
     Nothing comes from a point whose den is 0, and no slope of the divide from one at infinity.
     """
@@ -67,7 +67,7 @@ def moments(number: type[Any], shared_type: Any, index: Any) -> Any:
 
     def moments_kernel(dxy, source, s, partial):
         shared = cuda.shared.array(NINE, shared_type)
-        me, piece, b = cuda.threadIdx.x, cuda.blockIdx.x, cuda.blockIdx.y
+        me, b, piece = cuda.threadIdx.x, cuda.blockIdx.x, cuda.blockIdx.y
         width, at = np.int64(s[OUT + WIDTH]), b * COEFFICIENTS
         points = np.int64(s[OUT + HEIGHT]) * width
         begin = piece * POINTS_PER_BLOCK
@@ -103,6 +103,6 @@ def moments(number: type[Any], shared_type: Any, index: Any) -> Any:
         cuda.syncthreads()
         if me == 0:
             for k in range(9):
-                partial[(b * cuda.gridDim.x + piece) * 9 + k] = shared[k * THREADS]
+                partial[(b * cuda.gridDim.y + piece) * 9 + k] = shared[k * THREADS]
 
     return moments_kernel

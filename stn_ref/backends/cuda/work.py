@@ -136,7 +136,7 @@ def run_backward(
         pieces = -(-(j.points // images) // POINTS_PER_BLOCK)
         partial = empty(images * pieces * 9, dtype)
         run = kernel("moments", j.numbers)
-        launch.blocks(run, (pieces, images), stream, dxy, source.memory, j.sizes, partial)
+        launch.blocks(run, (images, pieces), stream, dxy, source.memory, j.sizes, partial)
         dA = fetched(partial, stream).reshape(images, pieces, 9).sum(axis=1)
     if parameters:
         pieces = -(-j.points // POINTS_PER_BLOCK)
