@@ -33,7 +33,7 @@ needs_numba_cuda = pytest.mark.skipif(
 NOT_SIMULATED: dict[str, str] = {}
 
 
-def child(*arguments, limit=280, **settings):
+def child(*arguments, limit=900, **settings):
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numba import cuda, types
-from numba.core.errors import NumbaPerformanceWarning
 
 from stn_ref.backends.cuda import forward, pulls, scatter, sums
 from stn_ref.backends.cuda.arrays import Flat, upload
@@ -85,7 +84,7 @@ def _run(kernel: Any, grid: tuple[int, int], threads: int, stream: Any, argument
             warnings.simplefilter("ignore", RuntimeWarning)
             kernel[grid, threads](*arguments)
             return
-        warnings.simplefilter("ignore", NumbaPerformanceWarning)  # of small grids
+        warnings.filterwarnings("ignore", message="Grid size")  # NumbaPerformanceWarning
         configured = kernel[grid, threads, stream]
     configured(*arguments)
 
