@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stn_ref.backends.cuda import launch, scatter
-from stn_ref.backends.cuda.arrays import Flat, Result, empty, flat, upload, zeros
+from stn_ref.backends.cuda.arrays import Flat, Result, cleared, empty, flat, upload, zeros
 from stn_ref.backends.cuda.device import POINTS_PER_BLOCK
 from stn_ref.backends.cuda.launch import GRID, MATRIX, Numbers, is_wide, kernel, packed, start
 from stn_ref.backends.cuda.rows import Axis, axis
@@ -125,6 +125,8 @@ def run_backward(
     parameters = sum(len(k.Phi) for k in options.kernels)
     images = dV.shape[0]
     if not np.prod(dV.shape):
+        if dxy is not None:  # there may be points, if no channels
+            cleared(dxy, stream)
         return np.zeros((images, 9)), np.zeros(parameters)
     j = job(U, dV, source, options, dtype, dU.flat)
     dphi = empty(parameters * j.points, dtype)
