@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numba import cuda, types
+from numba.core.errors import NumbaError
 
 from stn_ref.backends.cuda import forward, pulls, scatter, sums
 from stn_ref.backends.cuda.arrays import Flat, upload
@@ -86,7 +87,13 @@ def _run(kernel: Any, grid: tuple[int, int], threads: int, stream: Any, argument
             return
         warnings.filterwarnings("ignore", message="Grid size")  # NumbaPerformanceWarning
         configured = kernel[grid, threads, stream]
-    configured(*arguments)
+    try:
+        configured(*arguments)
+    except (NumbaError, KeyError) as error:  # the latter for a function that CUDA's Numba lacks
+        raise TypeError(
+            "a sampling kernel does not compile on CUDA: its functions take one number t and Φ, a "
+            f"tuple, and may use arithmetic, comparisons and NumPy's scalar functions\n{error}"
+        ) from error
 
 
 def is_wide(*arrays: Flat) -> bool:
