@@ -218,8 +218,8 @@ SPECIAL = (np.nan, np.inf, -np.inf, 3e38, -3e38, 2.0**31, -(2.0**31), 2.0**53 + 
 
 def mingled(rng, dV, U, xy):
     """A few coordinates that are not finite or huge."""
-    where = rng.random(xy.shape) < (0.4 if SIMULATED else 0.1)
-    return np.where(where, rng.choice(SPECIAL, xy.shape), xy)
+    where = rng.random(xy.shape) < (0.5 if SIMULATED else 0.1)
+    return np.where(where, np.resize(rng.permutation(SPECIAL), xy.shape), xy)  # each of them
 
 
 @each
