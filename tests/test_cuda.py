@@ -50,7 +50,7 @@ HALVES = ("gives_what", "not gives_what")  # two processes at a time
 FEW = (
     "cuda and ((smaller and bilinear and not normalised) or as_printed or empty or every_option"
     " or (fused and (affine or projective)) or (number_of_channels and keys and single and 33)"
-    " or (gradient_that and hat) or (not_finite_or_huge and right and keys) or divides)"
+    " or (gradient_that and hat) or (not_finite_or_huge and right and hat) or divides)"
 )
 
 
