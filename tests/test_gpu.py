@@ -16,7 +16,7 @@ from stn_ref import backends
 from stn_ref import equations as eq
 from stn_ref.backends import reference
 from tests.conftest import SIMULATED
-from tests.test_conformance import LAYOUTS, PAIRS, assert_conforms, case
+from tests.test_conformance import LAYOUTS, assert_conforms, case, kernels
 
 ROOT = Path(__file__).parents[1]
 cuda = backends.get("cuda")
@@ -36,7 +36,7 @@ def test_it_conforms_at_real_sizes(padding, dtype, layout):
 
 
 @pytest.mark.parametrize("dtype", (np.float32, np.float64), ids=("single", "double"))
-@pytest.mark.parametrize("kernel", PAIRS, ids=str)
+@kernels
 def test_fifty_runs_have_the_same_bits(dtype, kernel):
     dV, U, xy = case(dtype, size=(20, 20), channels=3, out=(200, 200))  # a hundred to a pixel
     theta = np.tile(np.eye(2, 3) * 0.9, (2, 1, 1))
