@@ -20,6 +20,7 @@ import pytest
 import stn_ref
 from stn_ref import backends
 from stn_ref import equations as eq
+from stn_ref.__main__ import main
 from tests import ptx
 from tests.strategies import KERNELS
 from tests.test_cpu import own
@@ -156,6 +157,14 @@ def test_without_a_gpu_it_says_so_and_what_to_install():
     )
     run = child("-c", code, CUDA_VISIBLE_DEVICES="", NUMBA_DISABLE_CUDA="1")
     assert "the cuda backend cannot run here: " in run.stdout, run.stderr
+
+
+@pytest.mark.skipif(cuda.is_available(), reason="there is a GPU")
+def test_bench_without_a_gpu_says_why(capsys):
+    assert main(["bench", "--backend", "cuda", "--quick"]) == 2
+    assert "there is nothing to time: " in capsys.readouterr().err
+    main(["info"])
+    assert f"backend cuda: not available: {cuda.why_not()}" in capsys.readouterr().out
 
 
 def test_importing_it_does_not_import_numba():

@@ -148,9 +148,12 @@ def current(kind: str | None, like: Any) -> tuple[AbstractContextManager[Any], A
 
 def on_host(value: Any) -> Array:
     """The array in the host's memory."""
-    if library(value) is None:
-        return np.asarray(value)
-    return np.asarray(cuda.as_cuda_array(_detached(value)).copy_to_host())
+    kind = library(value)
+    if kind == "torch":  # it waits for its own stream
+        return np.asarray(value.detach().cpu().numpy())
+    if kind == "cupy":
+        return np.asarray(value.get())
+    return np.asarray(value if kind is None else cuda.as_cuda_array(value).copy_to_host())
 
 
 def like_caller(kind: str | None, array: Array, like: Any) -> Any:
@@ -166,6 +169,14 @@ def upload(array: Array, stream: Any = 0) -> Any:
     """A flat array on the GPU; one element at least."""
     array = array.reshape(-1)
     return cuda.to_device(array if array.size else np.zeros(1, array.dtype), stream=stream)
+
+
+def settled(array: Array) -> Any:
+    """The same, there before any stream can ask: torch's do not wait for the default one."""
+    memory = upload(array)
+    if not SIMULATED:
+        cuda.default_stream().synchronize()
+    return memory
 
 
 def empty(size: int, dtype: Any) -> Any:

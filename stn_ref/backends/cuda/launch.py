@@ -12,7 +12,7 @@ from numba import cuda, types
 from numba.core.errors import NumbaError
 
 from stn_ref.backends.cuda import forward, pulls, scatter, sums
-from stn_ref.backends.cuda.arrays import Flat, upload
+from stn_ref.backends.cuda.arrays import Flat, settled
 from stn_ref.backends.cuda.device import ALONE, BLOCKS, SIMULATED, THREADS
 from stn_ref.backends.cuda.points import by_matrix, given
 from stn_ref.backends.cuda.rows import Axis
@@ -119,7 +119,7 @@ def _kept(values: tuple[Any, ...], dtype: str, device: int) -> Any:
     array = np.array(values, dtype)
     if SIMULATED:  # a tuple is read ten times faster there
         return tuple(array.tolist() if "int" in dtype else array)
-    return upload(array)
+    return settled(array)
 
 
 def reals(values: list[float], number: Any) -> Any:
@@ -134,4 +134,4 @@ def _device() -> int:
 @cache
 def dummy(dtype: str) -> Any:
     """One element, for an argument that is not used."""
-    return upload(np.zeros(1, dtype))
+    return settled(np.zeros(1, dtype))
