@@ -227,7 +227,7 @@ def rows_in_single():
 
 @needs_numba_cuda
 @pytest.mark.parametrize(
-    "law", ("any_order", "wide_indices", "free_atomics", "theta_in_pieces", "knots")
+    "law", ("any_order", "wide_indices", "free_atomics", "theta_in_pieces", "knots", "own_rows")
 )
 def test_a_law_in_the_simulator(law):
     code = f"import tests.conftest; from tests.test_cuda import {law} as law; law()"
@@ -317,3 +317,19 @@ def knots():
         for tie in ("right", "left"):
             for points in (xy, xy.astype(np.float32), np.nextafter(xy.astype(np.float32), 9)):
                 assert_conforms("cuda", dV, U, points, kernel, "zeros", tie)
+
+
+def own_rows():
+    """A user's own row, lambdas that close over a number, is compiled and right."""
+    from stn_ref.backends import reference
+
+    rng = np.random.default_rng(7)
+    U, dV = rng.standard_normal((1, 4, 5, 2)), rng.standard_normal((1, 2, 6, 2))
+    xy = rng.uniform(-1, 5, (1, 2, 6, 2))
+    for kernel in (own(2), own(3), eq.normalised(own(2))):
+        ours, truth = (
+            (m.sample(U, xy, kernel=kernel), *m.sample_backward(dV, U, xy, kernel=kernel))
+            for m in (cuda, reference)
+        )
+        for a, b in zip((*ours[:3], *ours[3]), (*truth[:3], *truth[3]), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
