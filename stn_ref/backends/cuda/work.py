@@ -82,7 +82,7 @@ def job(
     B, H, W, C = V.shape
     points, groups = B * H * W, -(-C // LANES)
     planar = C == 1 or V.steps[2] < V.steps[3]
-    most = max(points * axes[0].taps * axes[1].taps, 1)
+    most = max(H * W * axes[0].taps * axes[1].taps, 1)  # contributions to one pixel
     entries: dict[int, Any] = {POINTS: points, GROUPS: groups, CHANNELS: C, PLANAR: planar}
     entries |= {RULE: RULES[options.padding], TIE: TIES[options.tie]}
     entries |= {BITS: 62 - (most - 1).bit_length(), IN: _sizes(U), OUT: _sizes(V)}
