@@ -5,8 +5,9 @@ told otherwise, the sum is of integers: a first pass finds each pixel's largest 
 second adds all in units of a power of two that belongs to it, a third turns the sums to floats.
 Contributions that are not finite go to dU itself as floats: ±∞ and NaN add up alike in any order.
 
-In single precision a sum has one int64. A contribution has 62 − log₂(taps · points of an image) bits
-in it, 35 for bicubic at 4K, and no number of them overflows. In double precision a second holds the rest.
+In single precision a sum has one int64. A contribution has 62 − log₂(taps · points of an image)
+bits in it, 35 for bicubic at 4K, and no number of them overflows. In double precision a second
+int64 holds the rest.
 """
 
 from __future__ import annotations
