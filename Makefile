@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test mutants figures clean
+.PHONY: demo test test-gpu mutants figures clean
 
 demo: .venv/demo
 	$(BIN)/python -m stn_ref demo
@@ -12,6 +12,11 @@ test: .venv/test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# on a machine with an NVIDIA GPU; torch and compute-sanitizer take part where they are installed
+test-gpu: .venv/test
+	$(BIN)/python -m pip install --quiet --editable '.[cuda]'
+	$(BIN)/python -m pytest -m gpu
 
 mutants: .venv/test
 	$(BIN)/python -m tests.mutants

@@ -21,8 +21,9 @@ def main(argv: list[str] | None = None) -> int:
     demo.add_argument("--out", type=Path, default=Path("figures"), help="where figures go")
     demo.add_argument("--quick", action="store_true", help="draw at low resolution")
     commands.add_parser("check", help="hold every gradient against finite differences")
-    bench = commands.add_parser("bench", help="time the CPU backend beside PyTorch and OpenCV")
-    bench.add_argument("--out", type=Path, default=Path("benchmarks/cpu.json"), help="the numbers")
+    bench = commands.add_parser("bench", help="time a backend beside PyTorch and OpenCV")
+    bench.add_argument("--backend", choices=("cpu", "cuda"), default="cpu", help="which to time")
+    bench.add_argument("--out", type=Path, help="the numbers, benchmarks/BACKEND.json unless given")
     bench.add_argument("--figure", type=Path, default=Path("figures/roofline_cpu.png"))
     bench.add_argument("--quick", action="store_true", help="tiny shapes, a few repeats")
     bench.add_argument("--seed", type=int, default=0, help="of the maps and the drawn shapes")
@@ -51,10 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     matplotlib.use("agg")
     if arguments.command == "bench":
-        from stn_ref.bench import bench as run_bench
-
-        run_bench(arguments.out, arguments.figure, quick=arguments.quick, seed=arguments.seed)
-        return 0
+        return bench_of(arguments)
     from stn_ref.demo import demo as run_demo
     from stn_ref.demo import print_checks
 
@@ -63,17 +61,35 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if run_demo(arguments.out, quick=arguments.quick) else 1
 
 
+def bench_of(arguments: argparse.Namespace) -> int:
+    """Time one backend."""
+    out = arguments.out or Path(f"benchmarks/{arguments.backend}.json")
+    if arguments.backend == "cuda":
+        from stn_ref.bench_cuda import bench as bench_cuda
+
+        try:
+            bench_cuda(out, quick=arguments.quick, seed=arguments.seed)
+        except RuntimeError as error:
+            print(f"python -m stn_ref bench: {error}", file=sys.stderr)
+            return 2
+        return 0
+    from stn_ref.bench import bench as bench_cpu
+
+    bench_cpu(out, arguments.figure, quick=arguments.quick, seed=arguments.seed)
+    return 0
+
+
 def info() -> int:
     """Print versions and backends."""
     print(f"stn_ref {stn_ref.__version__}, Python {platform.python_version()}, {sys.platform}")
-    for package in ("numpy", "numba", "matplotlib"):
+    for package in ("numpy", "numba", "numba-cuda", "matplotlib"):
         try:
             print(f"{package} {metadata.version(package)}")
         except metadata.PackageNotFoundError:
             print(f"{package} is not installed")
     for name in backends.BACKENDS:
-        available = backends.get(name).is_available()
-        print(f"backend {name}: {'available' if available else 'not available'}")
+        reason = backends.get(name).why_not()
+        print(f"backend {name}: {f'not available: {reason}' if reason else 'available'}")
     return 0
 
 

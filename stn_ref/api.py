@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref import backends
@@ -30,12 +31,13 @@ def sample(
     kernel   one Kernel, or two for (x, y)
     padding  what lies outside: "zeros", "constant" (fill), "border", "reflection" (about the edge
              pixel), "symmetric" (about its edge) or "wrap"
-    backend  a name of `stn_ref.backends.BACKENDS`, or "auto", which is "cpu"
-    deterministic  whether every run gives the same bits; on the CPU it always does
+    backend  a name of `stn_ref.backends.BACKENDS`, or "auto": "cuda" if U lies on a GPU, else "cpu"
+    deterministic  whether every run gives the same bits; on the CPU it always does, on CUDA dU then
+             costs two passes more
     Returns V (B, H', W', C), in U's dtype and memory layout.
     Raises TypeError or ValueError if an argument has another form.
     """
-    return _backend(backend).sample(
+    return _backend(backend, U).sample(
         U, xy, kernel=kernel, padding=padding, fill=fill, deterministic=deterministic
     )
 
@@ -62,7 +64,7 @@ def sample_backward(
     len(Φ) an axis, float64, summed over the batch.
     Raises TypeError or ValueError if an argument has another form.
     """
-    return _backend(backend).sample_backward(
+    return _backend(backend, U).sample_backward(
         dV,
         U,
         xy,
@@ -99,7 +101,7 @@ def transform(
     matrix, at U's size and with a kernel that interpolates, V equals U bit for bit.
     Raises TypeError or ValueError if an argument has another form.
     """
-    return _backend(backend).transform(
+    return _backend(backend, U).transform(
         U,
         theta,
         transformation=transformation,
@@ -133,7 +135,7 @@ def transform_backward(
     Returns dU in U's dtype and layout, and dtheta in theta's dtype and shape.
     Raises TypeError or ValueError if an argument has another form.
     """
-    return _backend(backend).transform_backward(
+    return _backend(backend, U).transform_backward(
         dV,
         U,
         theta,
@@ -147,5 +149,15 @@ def transform_backward(
     )
 
 
-def _backend(name: str) -> Backend:
-    return backends.get("cpu" if name == "auto" else name)
+def _backend(name: str, U: ArrayLike) -> Backend:
+    """The backend of this name; "auto" is the one for the memory in which U lies."""
+    return backends.get(name if name != "auto" else "cuda" if _on_gpu(U) else "cpu")
+
+
+def _on_gpu(array: object) -> bool:
+    if isinstance(array, np.ndarray):
+        return False
+    array = array.detach() if hasattr(array, "detach") else array  # torch's, which want gradients
+    cuda = 2  # DLPack's number for it
+    device = getattr(array, "__dlpack_device__", None)
+    return hasattr(array, "__cuda_array_interface__") or bool(device and device()[0] == cuda)

@@ -26,17 +26,20 @@ from stn_ref.equations import (
     target_grid,
     to_pixels,
 )
+from tests.conftest import SIMULATED
 from tests.strategies import WITH_MATRIX
 
 NAMES = ("sample", "sample_backward", "transform", "transform_backward")
-each = pytest.mark.parametrize("backend", backends.BACKENDS)
-sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))
+HERE = [name for name in backends.BACKENDS if backends.get(name).is_available()]
+each = pytest.mark.parametrize("backend", HERE)
+sides = st.integers(1, 5 if SIMULATED else 40)
+sizes = st.tuples(sides, sides)
 
 
-@each
+@pytest.mark.parametrize("backend", backends.BACKENDS)
 def test_a_backend_has_the_signatures_of_the_contract(backend):
     module = backends.get(backend)
-    assert module.is_available() in (True, False)
+    assert module.is_available() is (module.why_not() == "")
     for name in NAMES:
         ours, theirs = (inspect.signature(getattr(o, name)) for o in (module, Backend))
         assert ours == theirs

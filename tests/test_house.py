@@ -20,6 +20,7 @@ FLOORS = [
     ("plots",),
     ("diagrams", "roofline"),
     ("demo", "bench"),
+    ("bench_cuda",),
     ("__main__",),
 ]
 

@@ -8,7 +8,7 @@ from typing import cast
 from stn_ref.backends.contract import Backend
 from stn_ref.equations.arguments import choice
 
-BACKENDS = ("reference", "cpu")
+BACKENDS = ("reference", "cpu", "cuda")
 
 
 def get(name: str) -> Backend:

@@ -19,6 +19,10 @@ class Backend(Protocol):
         """Whether it can run here."""
 
     @staticmethod
+    def why_not() -> str:
+        """Why it cannot, and what to install; "" if it can."""
+
+    @staticmethod
     def sample(
         U: ArrayLike,
         xy: ArrayLike,

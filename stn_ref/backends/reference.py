@@ -17,6 +17,11 @@ def is_available() -> bool:
     return True
 
 
+def why_not() -> str:
+    """Nothing is in the way."""
+    return ""
+
+
 def sample(
     U: ArrayLike,
     xy: ArrayLike,

@@ -1,5 +1,8 @@
 """One number at a time: the scalar functions that the compiled backends share.
 
+On CUDA neither the two-argument min and max nor NumPy's functions of a scalar compile, so what
+`cuda` calls, which is all from `is_finite` down, does without.
+
 They say again, in Numba's words, what `equations.taps` and `equations.padding` say in NumPy's; the
 two share no code, so that either can be held against the other.
 """
@@ -51,22 +54,29 @@ def shift(f: float, o: float, support: float) -> float:
 
 
 @njit
+def is_finite(x: Any) -> Any:
+    return x - x == 0
+
+
+@njit
 def period(size: int, rule: int) -> int:
     """How many taps it takes the plane to repeat; 0 where it never does."""
     if rule == MIRROR_CENTRE:
-        return max(2 * size - 2, 1)
+        return 2 * size - 2 if size > 1 else 1
     if rule == MIRROR_EDGE:
         return 2 * size
     return size if rule == REPEAT else 0
 
 
 @njit
-def whole(below: float, size: int, reach: int, rule: int) -> int:
+def whole(below: Any, size: int, reach: int, rule: int) -> int:
     """The cell as an integer, however large: reduced by the period or clipped while a float."""
+    own = type(below)  # what is computed here has the precision of the coordinate
     repeats = period(size, rule)
-    if repeats == 0:
-        return int(min(max(below, -1.0 - reach), float(size + reach)))
-    return int(np.fmod(below, float(repeats))) if np.isfinite(below) else 0
+    if repeats != 0:
+        return int(below % own(repeats)) if is_finite(below) else 0
+    low, high = own(-1 - reach), own(size + reach)
+    return int(low if not below >= low else high if below > high else below)
 
 
 @njit
@@ -75,7 +85,7 @@ def pixel(m: int, size: int, rule: int) -> int:
     if rule == NOTHING:
         return m if 0 <= m < size else OUTSIDE
     if rule == CLIP:
-        return min(max(m, 0), size - 1)
+        return 0 if m < 0 else size - 1 if m >= size else m
     repeats = period(size, rule)
     r = m % repeats
     return mirrored(r, size, repeats, rule)
@@ -85,13 +95,13 @@ def pixel(m: int, size: int, rule: int) -> int:
 def mirrored(r: Any, size: int, repeats: int, rule: int) -> Any:
     """Place r of a period, 0 ≤ r < period, on the plane."""
     if rule == MIRROR_CENTRE:
-        return min(r, 2 * size - 2 - r) if size > 1 else 0 * r
+        return (r if r < size else 2 * size - 2 - r) if size > 1 else 0 * r
     if rule == MIRROR_EDGE:
-        return min(r, repeats - 1 - r)
+        return r if r < size else repeats - 1 - r
     return r
 
 
 @njit
-def lost(x: float, rule: int) -> bool:
+def lost(x: Any, rule: int) -> Any:
     """Whether x is no place at all: NaN, and ±∞ where the plane repeats."""
-    return np.isnan(x) if rule <= CLIP else not np.isfinite(x)
+    return x != x if rule <= CLIP else not is_finite(x)

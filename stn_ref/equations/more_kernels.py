@@ -96,7 +96,8 @@ def lanczos(lobes: int = 3) -> Kernel:
     """sinc(t) sinc(t/a) for |t| < a, sinc u = sin πu/πu, Φ = (): the sinc in a window.  §3.3
 
     Written a sin(πt) sin(πt/a)/(πt)², with the first angle reduced before its sine, so that k is
-    exactly 0 at every nonzero integer; near 0 two series stand for the quotients.
+    exactly 0 at every nonzero integer; near 0 two series stand for the quotients, in the derivative
+    for as long as the quotient would lose digits.
     """
     a = _count("lobes", lobes, 1, 64)
 
@@ -110,11 +111,17 @@ def lanczos(lobes: int = 3) -> Kernel:
         return (abs(t) < a) * (near * series + (1 - near) * a * sin * window / (x + near))
 
     def dk(t: Any, phi: tuple[float, ...]) -> Any:
-        near, n = abs(t) < 0.01, np.floor(t + 0.5)
+        near, n = abs(t) < 0.25, np.floor(t + 0.5)
         x, y = (np.pi * t) * (np.pi * t), (np.pi * t / a) * (np.pi * t / a)
-        one, other = 1 - x / 6 * (1 - x / 20), 1 - y / 6 * (1 - y / 20)
-        slope = 1 - x / 10 * (1 - x / 28), 1 - y / 10 * (1 - y / 28)
-        series = -np.pi * np.pi * t / 3 * (slope[0] * other + one * slope[1] / (a * a))
+        # sin u/u and −3/u times its derivative, as series in u²: x for the sinc, y for the window
+        one, other = 1 - x / 156 * (1 - x / 210), 1 - y / 156 * (1 - y / 210)
+        one, other = 1 - x / 72 * (1 - x / 110 * one), 1 - y / 72 * (1 - y / 110 * other)
+        one, other = 1 - x / 20 * (1 - x / 42 * one), 1 - y / 20 * (1 - y / 42 * other)
+        one, other = 1 - x / 6 * one, 1 - y / 6 * other
+        slope, turn = 1 - x / 130 * (1 - x / 180), 1 - y / 130 * (1 - y / 180)
+        slope, turn = 1 - x / 54 * (1 - x / 88 * slope), 1 - y / 54 * (1 - y / 88 * turn)
+        slope, turn = 1 - x / 10 * (1 - x / 28 * slope), 1 - y / 10 * (1 - y / 28 * turn)
+        series = -np.pi * np.pi * t / 3 * (slope * other + one * turn / (a * a))
         sin, window = (1 - 2 * (n % 2)) * np.sin(np.pi * (t - n)), np.sin(np.pi * t / a)
         cos, edge = np.cos(np.pi * t), np.cos(np.pi * t / a)
         change = np.pi * (a * cos * window + sin * edge) - 2 * a * sin * window / (t + near)

@@ -6,7 +6,6 @@ costs a small function. Φ is an argument of it, so `hat(1)` and `hat(2)` are on
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from math import ceil, floor
 from threading import Lock
@@ -22,6 +21,7 @@ from numba.extending import intrinsic
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from stn_ref.backends.cpu.compiling import keep
+from stn_ref.backends.identity import identity
 from stn_ref.backends.scalars import EPS, LEFT, PAPER, RIGHT
 from stn_ref.equations import Kernel
 from stn_ref.equations.arguments import Array
@@ -120,7 +120,7 @@ def _row_of(kernel: Kernel, left: bool) -> Row:
     while base.normalises is not None:
         base, chain = base.normalises, 1
     functions = (base.k, base.dk, base.dk_dphi)
-    key = (*map(_identity, functions), len(base.Phi), chain)
+    key = (*map(identity, functions), len(base.Phi), chain)
     with _lock:
         if key not in _compiled:
             _compiled[key] = _compile(base, bool(chain))
@@ -131,20 +131,6 @@ def _row_of(kernel: Kernel, left: bool) -> Row:
 
 
 _known = lru_cache(maxsize=256)(_row_of)
-
-
-def _identity(function: Callable[..., Any]) -> Any:
-    """What tells one function from another: its code and what it closes over.
-
-    `lanczos(3)` makes new functions every time; they are the same row.
-    """
-    if not isinstance(function, FunctionType):
-        return function
-    cells = tuple(c.cell_contents for c in function.__closure__ or ())
-    plain = all(isinstance(c, int | float) for c in cells)
-    if not plain or function.__defaults__ or function.__globals__.get("__name__") == "__main__":
-        return function
-    return function.__code__, cells, id(function.__globals__)
 
 
 def _compile(kernel: Kernel, normalised: bool) -> Any:

@@ -1,0 +1,214 @@
+"""The four functions, once it is known that there is a GPU: arguments checked, kernels started."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from stn_ref.backends.cuda import work
+from stn_ref.backends.cuda.arrays import (
+    Result,
+    cleared,
+    current,
+    empty,
+    flat,
+    library,
+    like_caller,
+    on_host,
+    shadow,
+)
+from stn_ref.backends.cuda.work import Sampling, from_grid, from_matrix
+from stn_ref.backends.pixels import in_double, source_pixels, source_pixels_backward
+from stn_ref.equations import Transformation
+from stn_ref.equations.arguments import (
+    Array,
+    Size,
+    feature_map,
+    fill_value,
+    flag,
+    like,
+    points,
+    shaped,
+    size2,
+)
+from stn_ref.equations.kernels import checked_tie, per_axis
+from stn_ref.equations.lattice import centre, half_extent
+from stn_ref.equations.padding import padding_rule
+from stn_ref.equations.sampler import Kernels
+from stn_ref.equations.transformation import has_matrix
+
+
+def sampling(kernel: Kernels, padding: str, fill: float, tie: str = "right") -> Sampling:
+    """The options, checked."""
+    kernels = per_axis(kernel)
+    padding_rule(padding)
+    fill = fill_value(fill, padding)
+    return Sampling(kernels, padding, fill, checked_tie(tie, kernels))
+
+
+def sample(U: Any, xy: Any, options: Sampling, deterministic: bool) -> Any:
+    """V of Eq. 3."""
+    flag("deterministic", deterministic)
+    u = _double_at_most("U", feature_map(shadow(U)))
+    at = _double_at_most("xy", points("xy", shadow(xy), len(u)))
+    kind = _together({"U": U, "xy": xy})
+    context, stream = current(kind, U)
+    with context:
+        V = Result(kind, U, (*at.shape[:3], u.shape[3]), u.dtype)
+        source = from_grid(xy, at.dtype, stream)
+        work.run_forward(flat("U", U, stream), V, source, options, u.dtype, stream)
+        return V.give(stream)
+
+
+def sample_backward(dV: Any, U: Any, xy: Any, options: Sampling, deterministic: bool) -> Any:
+    """dU, dxy and dPhi of Eqs. 6 and 7."""
+    flag("deterministic", deterministic)
+    u = _double_at_most("U", feature_map(shadow(U)))
+    at = _double_at_most("xy", points("xy", shadow(xy), len(u)))
+    like("dV", shaped("dV", shadow(dV), (*at.shape[:3], u.shape[3])), "U", u)
+    kind = _together({"dV": dV, "U": U, "xy": xy})
+    context, stream = current(kind, U)
+    with context:
+        dxy = Result(kind, U, at.shape, at.dtype, dense=True)
+        source = from_grid(xy, at.dtype, stream)
+        dU, _, dPhi = _back(dV, U, source, options, kind, stream, dxy.flat.memory, deterministic)
+        split = len(options.kernels[0].Phi)
+        parts = (like_caller(kind, part, U) for part in (dPhi[:split], dPhi[split:]))
+        return dU, dxy.give(stream), tuple(parts)
+
+
+def transform(
+    U: Any, theta: Any, transformation: Transformation, size: Size | None, options: Sampling,
+    align_corners: bool, deterministic: bool,
+) -> Any:  # fmt: skip
+    """V straight from θ."""
+    flag("deterministic", deterministic)
+    u, parameters = _checked(U, theta, transformation)
+    kind, source_size = _together({"U": U}), u.shape[1:3]
+    size = source_size if size is None else size2(size)
+    flag("align_corners", align_corners)
+    context, stream = current(kind, U)
+    with context:
+        V = Result(kind, U, (len(u), *size, u.shape[3]), u.dtype)
+        source = _source(parameters, transformation, size, source_size, align_corners, stream)
+        work.run_forward(flat("U", U, stream), V, source, options, u.dtype, stream)
+        return V.give(stream)
+
+
+def transform_backward(
+    dV: Any, U: Any, theta: Any, transformation: Transformation, options: Sampling,
+    align_corners: bool, deterministic: bool,
+) -> Any:  # fmt: skip
+    """dU and dtheta."""
+    flag("deterministic", deterministic)
+    u, parameters = _checked(U, theta, transformation)
+    dv = like("dV", shaped("dV", shadow(dV), (len(u), "H'", "W'", u.shape[3])), "U", u)
+    flag("align_corners", align_corners)
+    kind, source_size, size = _together({"dV": dV, "U": U}), u.shape[1:3], dv.shape[1:3]
+    context, stream = current(kind, U)
+    with context:
+        source = _source(parameters, transformation, size, source_size, align_corners, stream)
+        matrix = has_matrix(transformation)
+        # the points' gradients: in U's precision on the way to a matrix, else to the host in double
+        dxy = empty(2 * len(u) * size[0] * size[1], u.dtype if matrix else np.float64)
+        dU, dA, _ = _back(dV, U, source, options, kind, stream, dxy, deterministic)
+        if matrix:
+            dtheta = _by_matrix(dA, parameters, transformation, size, source_size, align_corners)
+        else:
+            pulls = work.fetched(dxy, stream)[: 2 * len(u) * size[0] * size[1]]
+            dtheta = source_pixels_backward(
+                pulls.reshape(len(u), *size, 2), parameters, transformation, source_size,
+                align_corners,
+            )  # fmt: skip
+        library_of_theta = library(theta)
+        return dU, like_caller(library_of_theta, dtheta, theta)
+
+
+def _back(
+    dV: Any, U: Any, source: work.Source, options: Sampling, kind: str | None, stream: Any,
+    dxy: Any, deterministic: bool,
+) -> tuple[Any, Array, Array]:  # fmt: skip
+    """dU for the caller, and the sums over points, on the host."""
+    u = shadow(U)
+    dU = Result(kind, U, u.shape, u.dtype)
+    if u.size:
+        cleared(dU.flat.memory, stream)
+    there, back = flat("U", U, stream), flat("dV", dV, stream)
+    sums = work.run_backward(back, there, dU, source, options, u.dtype, stream, dxy, deterministic)
+    return dU.give(stream), *sums
+
+
+def _source(
+    theta: Array, transformation: Transformation, size: Size, source: Size, align_corners: bool,
+    stream: Any,
+) -> work.Source:  # fmt: skip
+    """Source points: the centred formula's coefficients, or through the grid on the host."""
+    if not has_matrix(transformation):
+        xy = source_pixels(theta, transformation, size, source, align_corners)
+        return from_grid(xy, np.float64, stream)
+    assert transformation.matrix is not None
+    with np.errstate(all="ignore"):
+        H = np.asarray(transformation.matrix(in_double(theta, transformation)), np.float64)
+        (e_x, e_y), (r_x, r_y) = _extents(size, source, align_corners)
+        ratios = [
+            [_over(e_x, r_x), _over(e_x, r_y), e_x],
+            [_over(e_y, r_x), _over(e_y, r_y), e_y],
+            [_over(1.0, r_x), _over(1.0, r_y), 1.0],
+        ]
+        rows = (H * np.array(ratios)).reshape(len(H), 9)
+    centres = [centre(s) for s in (source[1], source[0], size[1], size[0])]
+    return from_matrix(np.hstack([rows, np.tile(centres, (len(H), 1))]), stream)
+
+
+def _by_matrix(
+    dA: Array, theta: Array, transformation: Transformation, size: Size, source: Size,
+    align_corners: bool,
+) -> Array:  # fmt: skip
+    """dtheta from ∂L/∂ the formula's coefficients, as `source_pixels_backward` does."""
+    (e_x, e_y), outs = _extents(size, source, align_corners)
+    with np.errstate(all="ignore"):
+        inverse = [*(_over(1.0, out) for out in outs), 1.0]
+        dmatrix = dA.reshape(-1, 3, 3) * np.outer([e_x, e_y, 1.0], inverse)
+        assert transformation.matrix_backward is not None
+        dtheta = transformation.matrix_backward(dmatrix, in_double(theta, transformation))
+        return np.asarray(dtheta).astype(theta.dtype, copy=False)
+
+
+def _extents(size: Size, source: Size, align_corners: bool) -> tuple[list[float], list[float]]:
+    """c̃ of the input and of the output, (x, y) each."""
+    ends = (source[1], source[0], size[1], size[0])
+    found = [half_extent(s, align_corners) for s in ends]
+    return found[:2], found[2:]
+
+
+def _over(numerator: float, denominator: float) -> float:
+    return numerator / denominator if denominator else 0.0
+
+
+def _together(arrays: dict[str, Any]) -> str | None:
+    """The library of U, when all are on a GPU or all in the host's memory."""
+    kinds = {name: library(array) for name, array in arrays.items()}
+    here = [name for name, kind in kinds.items() if kind is None]
+    if here and len(here) < len(kinds):
+        there = [name for name in kinds if name not in here]
+        raise TypeError(f"{', '.join(here)} in the host's memory and {', '.join(there)} on a GPU")
+    return kinds["U"]
+
+
+def _double_at_most(name: str, array: Array) -> Array:
+    if array.dtype == np.longdouble and np.dtype(np.longdouble) != np.dtype(np.float64):
+        raise TypeError(
+            f"{name} has dtype {array.dtype}; the cuda backend takes float32 and float64: "
+            'cast it, or use backend="reference"'
+        )
+    return array
+
+
+def _checked(U: Any, theta: Any, transformation: Transformation) -> tuple[Array, Array]:
+    """U to be looked at, and θ on the host."""
+    u = _double_at_most("U", feature_map(shadow(U)))
+    theta = _double_at_most("theta", on_host(theta))
+    if len(in_double(theta, transformation)) != len(u):
+        raise ValueError(f"theta has batch {len(theta)} and U has {len(u)}; they must be equal")
+    return u, theta
