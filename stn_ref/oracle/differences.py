@@ -1,6 +1,6 @@
 """`explain`: how two dialects differ, each difference with an input that shows it.
 
-A probe is a point beside, on or outside a row of four pixels. Both dialects are asked for the same
+A probe is a point beside, on or outside a row of pixels. Both dialects are asked for the same
 thing there, as far as they have it, each in its own options; where what they say is not the same,
 that is a difference, and each dialect's rule on the topic tells why.
 """
@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stn_ref.equations.arguments import choice
+from stn_ref.equations.arguments import Array, choice
 from stn_ref.oracle import exact
 from stn_ref.oracle.dialect import Dialect, sampler_of
 
 NAMES = ("torch", "onnx", "tensorflow", "scipy", "jax", "opencv", "torch7")
-ROW = (10.0, 20.0, 30.0, 50.0)
+ROW = (10.0, 20.0, 40.0, 50.0, 80.0)
 
 
 class Probe(NamedTuple):
@@ -45,7 +45,7 @@ PROBES = (
     *(Probe(TIES, "nearest", "border", x) for x in (0.5, 1.5)),
     *(Probe(TIES, "nearest", padding, -1.5) for padding in ("symmetric", "reflection")),
     Probe(OUTSIDE, "linear", None, -0.5),
-    *(Probe(OUTSIDE, "linear", padding, 3.5) for padding in ("zeros", "border", "wrap")),
+    *(Probe(OUTSIDE, "linear", padding, 4.5) for padding in ("zeros", "border", "wrap")),
     *(Probe(OUTSIDE, "linear", padding, -1.25) for padding in ("symmetric", "reflection")),
     *(Probe(OUTSIDE, "cubic", padding, -0.75) for padding in ("zeros", "border")),
     *(Probe(LOST, kernel, "zeros", np.nan) for kernel in ("linear", "nearest")),
@@ -53,8 +53,8 @@ PROBES = (
     *(Probe(LOST, "linear", padding, np.inf) for padding in ("zeros", "border", "symmetric")),
     Probe(SLOPES, "linear", "zeros", 1.0, slope=True),
     *(Probe(SLOPES, "linear", "reflection", x, slope=True) for x in (-1.0, 0.0)),
-    *(Probe(EDGES, "linear", "border", x, slope=True) for x in (0.0, 3.0)),
-    *(Probe(EDGES, "linear", "zeros", x, slope=True) for x in (-1.0, 3.0)),
+    *(Probe(EDGES, "linear", "border", x, slope=True) for x in (0.0, 4.0)),
+    *(Probe(EDGES, "linear", "zeros", x, slope=True) for x in (-1.0, 4.0)),
 )
 
 
@@ -97,14 +97,19 @@ def asked(dialect: Dialect, probe: Probe) -> dict[str, Any] | None:
 def answer(dialect: Dialect, probe: Probe) -> float:
     """What a dialect says, in pixels: the value, or its derivative in x."""
     known, options = sampler_of(dialect.function), asked(dialect, probe) or {}
-    U = np.tile(ROW, (1, 2, 1))[..., None]
-    xy = np.array([[[[probe.x, 0.0]]]])
+    U, xy = asked_of(probe)
     defaults = {"align_corners": False} | options
     s = known.translate(*known.arrange(U, xy, defaults), **options)
     if not probe.slope:
         return float(exact.value(s).item())
     _, dp = exact.gradient(s, np.ones((1, 1, 1, 1)))
     return float(dp[0, 0, 0, 0] / s.slope[0])
+
+
+def asked_of(probe: Probe) -> tuple[Array, Array]:
+    """The row, twice, and the point; as long a row as makes normalised points exact."""
+    row = ROW[:4] if probe.padding == "symmetric" else ROW
+    return np.tile(row, (1, 2, 1))[..., None], np.array([[[[probe.x, 0.0]]]])
 
 
 def _call(name: str, dialect: Dialect, probe: Probe) -> str:
@@ -133,7 +138,8 @@ def _lines(one: str, other: str) -> Iterator[str]:
             if difference.probe.topic == topic:
                 yield from _shown(difference)
     if found:
-        yield f"\nPixels {', '.join(f'{u:g}' for u in ROW)} in a row, x counted from 0 in pixels."
+        row = ", ".join(f"{u:g}" for u in ROW)
+        yield f"\nPixels {row} in a row; in a row of four where it mirrors about edges."
     else:
         yield "\nno difference on anything that both can be asked"
 

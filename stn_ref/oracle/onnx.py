@@ -164,8 +164,8 @@ DIALECT = Dialect(
     points="(N, H', W', 2), (x, y) from −1 to 1: outer edges, or centres if align_corners=1",
     kernels={"nearest": {"mode": "nearest"}, "linear": {}, "cubic": {"mode": "cubic"}},
     paddings={
-        "zeros": {"padding_mode": "zeros"},
-        "border": {"padding_mode": "border"},
+        "zeros": {"padding_mode": "zeros", "align_corners": 1},
+        "border": {"padding_mode": "border", "align_corners": 1},
         "reflection": {"padding_mode": "reflection", "align_corners": 1},
         "symmetric": {"padding_mode": "reflection", "align_corners": 0},
     },

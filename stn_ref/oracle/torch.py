@@ -99,8 +99,8 @@ DIALECT = Dialect(
     points="(N, H', W', 2), (x, y) from −1 to 1: outer edges, or centres if align_corners=True",
     kernels={"nearest": {"mode": "nearest"}, "linear": {}, "cubic": {"mode": "bicubic"}},
     paddings={
-        "zeros": {"padding_mode": "zeros"},
-        "border": {"padding_mode": "border"},
+        "zeros": {"padding_mode": "zeros", "align_corners": True},
+        "border": {"padding_mode": "border", "align_corners": True},
         "reflection": {"padding_mode": "reflection", "align_corners": True},
         "symmetric": {"padding_mode": "reflection", "align_corners": False},
     },
