@@ -315,6 +315,7 @@ def test_empty_batches_channels_and_outputs_are_empty_results(backend):
         assert V.shape == (B, *out, c)
         dU, dxy, dPhi = module.sample_backward(V, U, xy, kernel=eq.hat(2))
         assert dU.shape == U.shape and not dU.any() and dxy.shape == xy.shape
+        assert not dxy.any()
         assert_array_equal(np.concatenate(dPhi), [0, 0])
         theta = np.tile(np.eye(2, 3), (B, 1, 1))
         assert module.transform(U, theta, size=out).shape == V.shape
