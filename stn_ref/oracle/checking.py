@@ -25,6 +25,8 @@ from stn_ref.oracle.report import Failure, Report, Row
 from stn_ref.oracle.sampling import Sampling
 from stn_ref.tracing import trace
 
+MANY_VALUES = 10000  # too many to paste
+
 
 class Trial(NamedTuple):
     """Who is compared with what: a dialect's function and all options of its calls."""
@@ -245,7 +247,11 @@ def _traced(s: Sampling) -> list[str]:
 
 def _literal(array: Array) -> str:
     """NumPy code for an array."""
-    if array.size > 200 and np.array_equal(array, ramp(array.shape).astype(array.dtype)):
-        values = f"(np.arange({array.size}) / {array.size})"
-        return f"{values}.reshape{array.shape}.astype(np.{array.dtype})"
+    if array.size > MANY_VALUES:
+        length = array[0].size
+        start = round(float(array.flat[0]) * length)
+        values = ramp(start, start + array.size, length).reshape(array.shape).astype(array.dtype)
+        if np.array_equal(array, values):
+            made = f"(np.arange({start}, {start + array.size}) / {length})"
+            return f"{made}.reshape{array.shape}.astype(np.{array.dtype})"
     return f"np.array({array.tolist()}, np.{array.dtype}).reshape{array.shape}"

@@ -68,16 +68,17 @@ def _thin(rng: np.random.Generator) -> Iterator[Case]:
 def _large(rng: np.random.Generator) -> Iterator[Case]:
     """Just over 2¹⁵ and 2¹⁶ pixels: an offset of 16 bits is too short."""
     for size in ((200, 181), (2, 32800)):
-        xy = _points(rng, size, (1, 6, 8))
+        xy = _points(rng, size, (2, 6, 8))
         last = np.array(size[::-1]) - 1
-        xy[:, :, ::2] = last - rng.uniform(0, np.minimum(last, 30), (1, 6, 4, 2))  # its far end
-        yield Case(ramp((1, *size, 1)), xy)
+        xy[:, :, ::2] = last - rng.uniform(0, np.minimum(last, 30), (2, 6, 4, 2))  # its far end
+        # two images, so that what lies 2¹⁶ before a pixel of the second is a pixel too
+        pixels = size[0] * size[1]
+        yield Case(ramp(-pixels, pixels, pixels).reshape(2, *size, 1), xy)
 
 
-def ramp(shape: tuple[int, ...]) -> Array:
-    """Values from 0 to 1 that one line of code makes again; a wrong place shows, a near one not."""
-    count = int(np.prod(shape))
-    values: Array = (np.arange(count) / count).reshape(shape)
+def ramp(start: int, stop: int, length: int) -> Array:
+    """Values that one line of code makes again; a wrong place shows, one beside it does not."""
+    values: Array = np.arange(start, stop) / length
     return values
 
 
