@@ -66,8 +66,7 @@ def expected(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         args, kwargs = function.args + args, function.keywords | kwargs
         function = function.func
     if function not in _analyses:
-        names = sorted(f"{f.__module__}.{f.__name__}" for f in _analyses)
-        raise TypeError(f"{function!r} has no bounds; these have: {', '.join(names)}")
+        raise TypeError(f"{function!r} has no bounds; these have: {_names(_analyses)}")
     return _analyses[function](*args, **kwargs)
 
 
@@ -111,8 +110,7 @@ def sampler(
 def sampler_of(function: Callable[..., Any]) -> Sampler:
     """What is known of a function; TypeError if it is none that samples."""
     if function not in _samplers:
-        names = sorted(f"{f.__module__}.{f.__name__}" for f in _samplers)
-        raise TypeError(f"{function!r} is no sampler of a dialect; these are: {', '.join(names)}")
+        raise TypeError(f"{function!r} is no sampler of a dialect; these are: {_names(_samplers)}")
     return _samplers[function]
 
 
@@ -157,6 +155,10 @@ def gradient_of(
     """
     _analyses[backward] = analysis
     return _gradients.setdefault(function, backward)
+
+
+def _names(functions: Iterable[Callable[..., Any]]) -> str:
+    return ", ".join(sorted(f"{f.__module__}.{f.__name__}" for f in functions))
 
 
 _GRAD_OUTPUT = inspect.Parameter("grad_output", inspect.Parameter.POSITIONAL_OR_KEYWORD)

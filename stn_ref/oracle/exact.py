@@ -37,7 +37,8 @@ def value(s: Sampling) -> Array:
     """V (B, H', W', C) by Eq. 3, float64."""
     if s.large:
         return s.value()
-    (columns, lost_x), (rows, lost_y) = _axis(s, 0), _axis(s, 1)
+    placed, _ = _placed(s)
+    (columns, lost_x), (rows, lost_y) = _axis(s, placed, 0), _axis(s, placed, 1)
     V = twofold(np.zeros((*s.p.shape[:3], s.U.shape[3])))
     for n, k_y, _ in rows:
         for m, k_x, _ in columns:
@@ -51,7 +52,8 @@ def gradient(s: Sampling, dV: Array) -> tuple[Array, Array]:
     """dU by Eq. 6 and the gradient of the framework's coordinates by Eq. 7, float64."""
     if s.large:
         return s.gradient(dV)
-    (columns, lost_x), (rows, lost_y) = _axis(s, 0), _axis(s, 1)
+    placed, moves = _placed(s)
+    (columns, lost_x), (rows, lost_y) = _axis(s, placed, 0), _axis(s, placed, 1)
     gone = lost_x | lost_y
     dV, spread = np.where(gone, 0.0, dV), []
     dx = dy = twofold(np.zeros(s.p.shape[:3]))
@@ -61,7 +63,7 @@ def gradient(s: Sampling, dV: Array) -> tuple[Array, Array]:
             pull = twofold(dV) * _pixels(s, n, m)
             dx = dx + (pull * (dk_x * k_y)).sum()
             dy = dy + (pull * (k_x * dk_y)).sum()
-    moves = _placed(s)[1] * (s.rounds is None)
+    moves = moves * (s.rounds is None)
     slope = moves * s.slope
     dp = np.stack([(d * slope[..., k]).hi for k, d in enumerate((dx, dy))], axis=-1)
     dp = np.where(moves == 0, 0.0, np.where(gone, 0 * s.nowhere, dp))
@@ -93,11 +95,11 @@ def _rounded(s: Sampling, x: Twofold) -> Twofold:
     return twofold(np.where(between, np.floor(x.hi) + (x.lo > 0), s.rounds(x.hi)))
 
 
-def _axis(s: Sampling, axis: int) -> tuple[list[Tap], Array]:
+def _axis(s: Sampling, placed: Twofold, axis: int) -> tuple[list[Tap], Array]:
     """The taps of every point along x or y, and which points are nowhere, (B, H', W', 1)."""
-    size, kernel, both = s.sizes[axis], s.kernel, _rounded(s, _placed(s)[0])
-    x = both.hi[..., axis, None]
-    exact = Twofold(x, both.lo[..., axis, None])
+    size, kernel = s.sizes[axis], s.kernel
+    exact = _rounded(s, Twofold(placed.hi[..., axis, None], placed.lo[..., axis, None]))
+    x = exact.hi
     here, below = np.isfinite(x), exact.floor()
     f = exact - below
     f = Twofold(np.where(here, f.hi, 0.0), np.where(here, f.lo, 0.0))

@@ -50,9 +50,7 @@ class Sampling(NamedTuple):
     nowhere: float = np.nan  # the value of a point that is no place: NaN, or ±∞ where planes repeat
     rest: Array | float = 0.0  # what p is short of the exact coordinate
     roundoff: float | None = None  # that of the arithmetic, if it is not that of the images' dtype
-    placing: float | None = (
-        0.0  # that of p: 0 if it is the caller's own, None if as the arithmetic's
-    )
+    placing: float | None = 0.0  # that of p: 0 if it is given, None if it is the arithmetic's
 
     @property
     def sizes(self) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from stn_ref.backends.cpu.chunks import DOUBLE, MATRIX, SINGLE, tiling
 from stn_ref.backends.cpu.loops import run
 from stn_ref.backends.cpu.rows import row
 from stn_ref.backends.cpu.threads import workers
+from stn_ref.backends.host import double_at_most, extents, theta_gradient
 from stn_ref.backends.pixels import in_double, source_pixels, source_pixels_backward
 from stn_ref.backends.scalars import RULES, TIES
 from stn_ref.equations import AFFINE, BILINEAR, Transformation
@@ -32,7 +33,6 @@ from stn_ref.equations.arguments import (
     size2,
 )
 from stn_ref.equations.kernels import checked_tie, per_axis
-from stn_ref.equations.lattice import half_extent
 from stn_ref.equations.padding import padding_rule
 from stn_ref.equations.sampler import Kernels
 from stn_ref.equations.transformation import has_matrix
@@ -59,8 +59,8 @@ def sample(
 ) -> Array:
     """Eq. 3; see `stn_ref.sample`. It is always deterministic."""
     flag("deterministic", deterministic)
-    U = _double_at_most("U", feature_map(U))
-    xy = _double_at_most("xy", points("xy", xy, len(U)))
+    U = double_at_most("U", feature_map(U), "cpu")
+    xy = double_at_most("xy", points("xy", xy, len(U)), "cpu")
     V = _alike(U, (*xy.shape[:3], U.shape[3]))
     _forward(U, V, _given(xy), kernel, padding, fill)
     return V
@@ -79,8 +79,8 @@ def sample_backward(
 ) -> tuple[Array, Array, tuple[Array, Array]]:
     """Eqs. 6 and 7; see `stn_ref.sample_backward`. It is always deterministic."""
     flag("deterministic", deterministic)
-    U = _double_at_most("U", feature_map(U))
-    xy = _double_at_most("xy", points("xy", xy, len(U)))
+    U = double_at_most("U", feature_map(U), "cpu")
+    xy = double_at_most("xy", points("xy", xy, len(U)), "cpu")
     dV = like("dV", shaped("dV", dV, (*xy.shape[:3], U.shape[3])), "U", U)
     dxy = np.zeros(xy.shape, xy.dtype)
     dU, _, dPhi = _backward(dV, U, _given(xy), dxy, kernel, padding, fill, tie)
@@ -141,12 +141,7 @@ def transform_backward(
     where = _by_matrix(theta, transformation, size, source, align_corners)
     dU, dA, _ = _backward(dV, U, where, NO_POINTS64, kernel, padding, fill, tie)
     with np.errstate(all="ignore"):
-        e_x, e_y, o_x, o_y = where[2]
-        inverse = [1 / o_x if o_x else 0.0, 1 / o_y if o_y else 0.0, 1.0]
-        dmatrix = dA.sum(axis=1) * np.outer([e_x, e_y, 1.0], inverse)
-        assert transformation.matrix_backward is not None
-        dtheta = transformation.matrix_backward(dmatrix, in_double(theta, transformation))
-        return dU, dtheta.astype(theta.dtype, copy=False)
+        return dU, theta_gradient(dA.sum(axis=1), where[2], theta, transformation)
 
 
 NO_POINTS32, NO_POINTS64 = np.empty((0, 0, 0, 2), np.float32), np.empty((0, 0, 0, 2))
@@ -170,9 +165,8 @@ def _by_matrix(
     with np.errstate(all="ignore"):
         H = transformation.matrix(in_double(theta, transformation))
     H = np.ascontiguousarray(H, np.float64)
-    sides = (source[1], source[0], size[1], size[0])
-    extents = np.array([half_extent(s, align_corners) for s in sides])
-    return MATRIX, H, extents, NO_POINTS32, NO_POINTS64
+    found = np.array(extents(size, source, align_corners))
+    return MATRIX, H, found, NO_POINTS32, NO_POINTS64
 
 
 def _forward(
@@ -251,17 +245,9 @@ def _strided(array: Array) -> Array:
     return array.copy()
 
 
-def _double_at_most(name: str, array: Array) -> Array:
-    if array.dtype == np.longdouble:
-        raise TypeError(
-            f"{name} has dtype {array.dtype}; the cpu backend takes float32 and float64: "
-            'cast it, or use backend="reference"'
-        )
-    return array
-
-
 def _checked(U: ArrayLike, theta: ArrayLike, transformation: Transformation) -> tuple[Array, Array]:
-    U, theta = _double_at_most("U", feature_map(U)), _double_at_most("theta", np.asarray(theta))
+    U = double_at_most("U", feature_map(U), "cpu")
+    theta = double_at_most("theta", np.asarray(theta), "cpu")
     if len(in_double(theta, transformation)) != len(U):
         raise ValueError(f"theta has batch {len(theta)} and U has {len(U)}; they must be equal")
     return U, theta

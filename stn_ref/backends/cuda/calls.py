@@ -19,6 +19,7 @@ from stn_ref.backends.cuda.arrays import (
     shadow,
 )
 from stn_ref.backends.cuda.work import Sampling, from_grid, from_matrix
+from stn_ref.backends.host import double_at_most, extents, over, theta_gradient
 from stn_ref.backends.pixels import in_double, source_pixels, source_pixels_backward
 from stn_ref.equations import Transformation
 from stn_ref.equations.arguments import (
@@ -33,7 +34,7 @@ from stn_ref.equations.arguments import (
     size2,
 )
 from stn_ref.equations.kernels import checked_tie, per_axis
-from stn_ref.equations.lattice import centre, half_extent
+from stn_ref.equations.lattice import centre
 from stn_ref.equations.padding import padding_rule
 from stn_ref.equations.sampler import Kernels
 from stn_ref.equations.transformation import has_matrix
@@ -50,8 +51,8 @@ def sampling(kernel: Kernels, padding: str, fill: float, tie: str = "right") -> 
 def sample(U: Any, xy: Any, options: Sampling, deterministic: bool) -> Any:
     """V of Eq. 3."""
     flag("deterministic", deterministic)
-    u = _double_at_most("U", feature_map(shadow(U)))
-    at = _double_at_most("xy", points("xy", shadow(xy), len(u)))
+    u = double_at_most("U", feature_map(shadow(U)), "cuda")
+    at = double_at_most("xy", points("xy", shadow(xy), len(u)), "cuda")
     kind = _together({"U": U, "xy": xy})
     context, stream = current(kind, U)
     with context:
@@ -64,8 +65,8 @@ def sample(U: Any, xy: Any, options: Sampling, deterministic: bool) -> Any:
 def sample_backward(dV: Any, U: Any, xy: Any, options: Sampling, deterministic: bool) -> Any:
     """dU, dxy and dPhi of Eqs. 6 and 7."""
     flag("deterministic", deterministic)
-    u = _double_at_most("U", feature_map(shadow(U)))
-    at = _double_at_most("xy", points("xy", shadow(xy), len(u)))
+    u = double_at_most("U", feature_map(shadow(U)), "cuda")
+    at = double_at_most("xy", points("xy", shadow(xy), len(u)), "cuda")
     like("dV", shaped("dV", shadow(dV), (*at.shape[:3], u.shape[3])), "U", u)
     kind = _together({"dV": dV, "U": U, "xy": xy})
     context, stream = current(kind, U)
@@ -114,7 +115,8 @@ def transform_backward(
         dxy = empty(2 * len(u) * size[0] * size[1], u.dtype if matrix else np.float64)
         dU, dA, _ = _back(dV, U, source, options, kind, stream, dxy, deterministic)
         if matrix:
-            dtheta = _by_matrix(dA, parameters, transformation, size, source_size, align_corners)
+            ends = extents(size, source_size, align_corners)
+            dtheta = theta_gradient(dA.reshape(-1, 3, 3), ends, parameters, transformation)
         else:
             pulls = work.fetched(dxy, stream)[: 2 * len(u) * size[0] * size[1]]
             dtheta = source_pixels_backward(
@@ -150,40 +152,15 @@ def _source(
     assert transformation.matrix is not None
     with np.errstate(all="ignore"):
         H = np.asarray(transformation.matrix(in_double(theta, transformation)), np.float64)
-        (e_x, e_y), (r_x, r_y) = _extents(size, source, align_corners)
+        e_x, e_y, r_x, r_y = extents(size, source, align_corners)
         ratios = [
-            [_over(e_x, r_x), _over(e_x, r_y), e_x],
-            [_over(e_y, r_x), _over(e_y, r_y), e_y],
-            [_over(1.0, r_x), _over(1.0, r_y), 1.0],
+            [over(e_x, r_x), over(e_x, r_y), e_x],
+            [over(e_y, r_x), over(e_y, r_y), e_y],
+            [over(1.0, r_x), over(1.0, r_y), 1.0],
         ]
         rows = (H * np.array(ratios)).reshape(len(H), 9)
     centres = [centre(s) for s in (source[1], source[0], size[1], size[0])]
     return from_matrix(np.hstack([rows, np.tile(centres, (len(H), 1))]), stream)
-
-
-def _by_matrix(
-    dA: Array, theta: Array, transformation: Transformation, size: Size, source: Size,
-    align_corners: bool,
-) -> Array:  # fmt: skip
-    """dtheta from ∂L/∂ the formula's coefficients, as `source_pixels_backward` does."""
-    (e_x, e_y), outs = _extents(size, source, align_corners)
-    with np.errstate(all="ignore"):
-        inverse = [*(_over(1.0, out) for out in outs), 1.0]
-        dmatrix = dA.reshape(-1, 3, 3) * np.outer([e_x, e_y, 1.0], inverse)
-        assert transformation.matrix_backward is not None
-        dtheta = transformation.matrix_backward(dmatrix, in_double(theta, transformation))
-        return np.asarray(dtheta).astype(theta.dtype, copy=False)
-
-
-def _extents(size: Size, source: Size, align_corners: bool) -> tuple[list[float], list[float]]:
-    """c̃ of the input and of the output, (x, y) each."""
-    ends = (source[1], source[0], size[1], size[0])
-    found = [half_extent(s, align_corners) for s in ends]
-    return found[:2], found[2:]
-
-
-def _over(numerator: float, denominator: float) -> float:
-    return numerator / denominator if denominator else 0.0
 
 
 def _together(arrays: dict[str, Any]) -> str | None:
@@ -196,19 +173,10 @@ def _together(arrays: dict[str, Any]) -> str | None:
     return kinds["U"]
 
 
-def _double_at_most(name: str, array: Array) -> Array:
-    if array.dtype == np.longdouble and np.dtype(np.longdouble) != np.dtype(np.float64):
-        raise TypeError(
-            f"{name} has dtype {array.dtype}; the cuda backend takes float32 and float64: "
-            'cast it, or use backend="reference"'
-        )
-    return array
-
-
 def _checked(U: Any, theta: Any, transformation: Transformation) -> tuple[Array, Array]:
     """U to be looked at, and θ on the host."""
-    u = _double_at_most("U", feature_map(shadow(U)))
-    theta = _double_at_most("theta", on_host(theta))
+    u = double_at_most("U", feature_map(shadow(U)), "cuda")
+    theta = double_at_most("theta", on_host(theta), "cuda")
     if len(in_double(theta, transformation)) != len(u):
         raise ValueError(f"theta has batch {len(theta)} and U has {len(u)}; they must be equal")
     return u, theta

@@ -1,0 +1,47 @@
+"""What the compiled backends share on the host: a dtype they take, and θ's part of the formula.
+
+`reference` shares none of it, so that either can be held against the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stn_ref.backends.pixels import in_double
+from stn_ref.equations import Transformation
+from stn_ref.equations.arguments import Array, Size
+from stn_ref.equations.lattice import half_extent
+
+
+def double_at_most(name: str, array: Array, backend: str) -> Array:
+    """The array; TypeError if it has longdouble where that is more than float64."""
+    if array.dtype == np.longdouble and np.dtype(np.longdouble) != np.dtype(np.float64):
+        raise TypeError(
+            f"{name} has dtype {array.dtype}; the {backend} backend takes float32 and float64: "
+            'cast it, or use backend="reference"'
+        )
+    return array
+
+
+def extents(size: Size, source: Size, align_corners: bool) -> list[float]:
+    """c̃ of the input and of the output, (x, y) each."""
+    sides = (source[1], source[0], size[1], size[0])
+    return [half_extent(side, align_corners) for side in sides]
+
+
+def over(numerator: float, denominator: float) -> float:
+    """A ratio; over 0 it is 0."""
+    return numerator / denominator if denominator else 0.0
+
+
+def theta_gradient(
+    dA: Array, extents: list[float] | Array, theta: Array, transformation: Transformation
+) -> Array:
+    """dtheta, in θ's dtype, from ∂L/∂ the coefficients of the centred formula, dA (B, 3, 3)."""
+    e_x, e_y, *outs = extents
+    with np.errstate(all="ignore"):
+        inverse = [*(over(1.0, out) for out in outs), 1.0]
+        dmatrix = dA * np.outer([e_x, e_y, 1.0], inverse)
+        assert transformation.matrix_backward is not None
+        dtheta = transformation.matrix_backward(dmatrix, in_double(theta, transformation))
+        return np.asarray(dtheta).astype(theta.dtype, copy=False)
