@@ -1,0 +1,30 @@
+"""Networks around spatial transformers (§3.4): layers, losses, optimisers, training.
+
+Layers hold no state: `initialise` makes weights, `forward` takes them and a batch and returns y and a
+cache, `backward` takes dy and the cache and returns dx and dparams.
+"""
+
+from stn_ref.nn.containers import Parallel, Sequential
+from stn_ref.nn.convolution import Conv2d
+from stn_ref.nn.dense import Dense, Flatten, Relu
+from stn_ref.nn.losses import softmax_cross_entropy
+from stn_ref.nn.optimisers import SGD, Adam, Cosine, Steps
+from stn_ref.nn.pooling import AveragePool2d, MaxPool2d
+from stn_ref.nn.transformer import SpatialTransformer
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AveragePool2d",
+    "Conv2d",
+    "Cosine",
+    "Dense",
+    "Flatten",
+    "MaxPool2d",
+    "Parallel",
+    "Relu",
+    "Sequential",
+    "SpatialTransformer",
+    "Steps",
+    "softmax_cross_entropy",
+]

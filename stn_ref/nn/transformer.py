@@ -1,0 +1,114 @@
+"""§3.4: the spatial transformer as a layer, to drop in anywhere and any number of times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stn_ref.api import transform, transform_backward
+from stn_ref.equations import AFFINE, BILINEAR, Transformation, target_grid
+from stn_ref.equations.arguments import Array, Size, choice, feature_map, flag, size2
+from stn_ref.equations.padding import PADDINGS
+from stn_ref.equations.sampler import Kernels
+from stn_ref.equations.transformation import checked
+from stn_ref.nn.containers import Parallel, Sequential
+from stn_ref.nn.dense import Dense, Flatten
+from stn_ref.nn.layer import Cache, Layer, Params, Shape, backward_to_params, planes
+
+
+class Warp(NamedTuple):
+    """What a transformer did with a batch; its cache, too."""
+
+    U: Array
+    theta: Array
+    f_loc: Cache
+
+
+@dataclass(frozen=True)
+class SpatialTransformer:
+    """Look at a feature map, decide how to warp it, warp it.
+
+        θ = f_loc(U),   V = sample(U, T_θ(G))        ∂L/∂U = (Eq. 6) + ∂L/∂θ ∂f_loc/∂U      §3.4
+
+    localisation  a layer that ends in features; after it come Flatten and a Dense regression layer
+                  whose weights begin as 0 and whose bias is the identity's θ, so that V = U at first
+    size          (H', W') of the output, the input's if None
+    The rest is as in `stn_ref.transform`.
+
+    U (B, H, W, C), V (B, H', W', C); params {"f_loc": those of localisation, Flatten and Dense}.
+    """
+
+    localisation: Layer
+    transformation: Transformation = field(default=AFFINE, kw_only=True)
+    size: Size | None = field(default=None, kw_only=True)
+    kernel: Kernels = field(default=BILINEAR, kw_only=True)
+    padding: str = field(default="zeros", kw_only=True)
+    align_corners: bool = field(default=True, kw_only=True)
+    backend: str = field(default="auto", kw_only=True)
+
+    def __post_init__(self) -> None:
+        checked(self.transformation)
+        if self.size is not None:
+            size2(self.size, least=1)
+        choice("padding", self.padding, PADDINGS)
+        flag("align_corners", self.align_corners)
+
+    @property
+    def f_loc(self) -> Sequential:
+        """The whole localisation network, to a flat θ."""
+        return Sequential(self.localisation, Flatten(), Dense(self.transformation.identity().size))
+
+    def initialise(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        *size, C = planes(self, input_shape)
+        params, _ = self.f_loc.initialise(rng, input_shape)
+        regression = {
+            "W": np.zeros_like(params[-1]["W"]),
+            "b": self.transformation.identity().ravel().astype(np.float64),
+        }
+        return {"f_loc": (*params[:-1], regression)}, (*(self.size or size), C)
+
+    def forward(self, params: Params, x: Array) -> tuple[Array, Cache]:
+        U = feature_map(x)
+        theta, kept = self.f_loc.forward(params["f_loc"], U)
+        theta = theta.reshape(-1, *self.transformation.identity().shape)
+        return transform(U, theta, size=self.size, **self._options), Warp(U, theta, kept)
+
+    def backward(self, dy: Array, cache: Cache) -> tuple[Array, Params]:
+        dU, dtheta = self._sampled(dy, cache)
+        dU_seen, dparams = self.f_loc.backward(dtheta, cache.f_loc)
+        return dU + dU_seen, {"f_loc": dparams}
+
+    def backward_to_params(self, dy: Array, cache: Cache) -> Params:
+        _, dtheta = self._sampled(dy, cache)
+        return {"f_loc": backward_to_params(self.f_loc, dtheta, cache.f_loc)}
+
+    def _sampled(self, dV: Array, cache: Warp) -> tuple[Array, Array]:
+        """dU of the sampler, and a flat dθ."""
+        dU, dtheta = transform_backward(dV, cache.U, cache.theta, **self._options)
+        return dU, dtheta.reshape(len(dtheta), -1)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        names = ("transformation", "kernel", "padding", "align_corners", "backend")
+        return {name: getattr(self, name) for name in names}
+
+    def grid(self, warp: Warp) -> Array:
+        """T_θ(G) (B, H', W', 2), normalised, to look at."""
+        size = self.size or warp.U.shape[1:3]
+        G = target_grid(size, align_corners=self.align_corners)
+        return self.transformation.grid(warp.theta, G)
+
+
+def warps(layer: Layer, cache: Cache) -> Iterator[tuple[SpatialTransformer, Warp]]:
+    """Every transformer of a network, in order, with its U and its θ.
+
+    cache  of the network's `forward`
+    """
+    if isinstance(layer, SpatialTransformer):
+        yield layer, cache
+    if isinstance(layer, Sequential | Parallel):
+        for inner, kept in zip(layer.layers, cache.inner, strict=True):
+            yield from warps(inner, kept)
