@@ -14,8 +14,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # a module may import from its own floor and from those before it
 FLOORS = [
     ("equations",),
-    ("lazy", "backends", "knots", "gradcheck", "progress"),
+    ("lazy", "files", "backends", "knots", "gradcheck", "progress"),
     ("api", "tracing", "data", "checks", "oracle"),
+    ("nn",),
     ("__init__",),
     ("plots",),
     ("diagrams", "roofline"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import cos, pi
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from stn_ref.equations.arguments import Array, number
-from stn_ref.nn.layer import Params, whole
+from stn_ref.nn.layer import Params
 from stn_ref.nn.trees import mapped, renamed
 
 Schedule: TypeAlias = Callable[[int, float], float]  # of the step and how far training has come
@@ -23,7 +24,7 @@ class Cosine:
     warm_up: int = field(default=0, kw_only=True)
 
     def __call__(self, step: int, progress: float) -> float:
-        return _warm(step, self.warm_up) * self.peak * (1 + np.cos(np.pi * progress)) / 2
+        return _warm(step, self.warm_up) * self.peak * (1 + cos(pi * progress)) / 2
 
 
 @dataclass(frozen=True)

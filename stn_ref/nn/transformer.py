@@ -33,8 +33,8 @@ class SpatialTransformer:
 
         θ = f_loc(U),   V = sample(U, T_θ(G))        ∂L/∂U = (Eq. 6) + ∂L/∂θ ∂f_loc/∂U      §3.4
 
-    localisation  a layer that ends in features; after it come Flatten and a Dense regression layer
-                  whose weights begin as 0 and whose bias is the identity's θ, so that V = U at first
+    localisation  a layer that ends in features; after it come Flatten and Dense, the regression
+                  layer, whose weights begin as 0 and whose bias as the identity: V is U at first
     size          (H', W') of the output, the input's if None
     The rest is as in `stn_ref.transform`.
 
@@ -53,7 +53,7 @@ class SpatialTransformer:
         checked(self.transformation)
         if self.size is not None:
             size2(self.size, least=1)
-        choice("padding", self.padding, PADDINGS)
+        choice("padding", self.padding, tuple(PADDINGS))
         flag("align_corners", self.align_corners)
 
     @property

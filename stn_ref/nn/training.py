@@ -1,0 +1,208 @@
+"""Training: batch after batch, with a memory on disk, so that nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from stn_ref.equations.arguments import Array, floating, number
+from stn_ref.nn.layer import Layer, Params, backward_to_params, whole
+from stn_ref.nn.losses import softmax_cross_entropy
+from stn_ref.nn.trees import cast, named
+from stn_ref.nn.weights import read_arrays, tree_of, write_arrays
+from stn_ref.progress import Bar
+
+Loss: TypeAlias = Callable[[Array, Array], tuple[float, Array]]
+Prepare: TypeAlias = Callable[[Array, Array, np.random.Generator], tuple[Array, Array]]
+
+
+class Optimiser(Protocol):
+    """`SGD`, `Adam`, or your own."""
+
+    def initialise(self, params: Params) -> Params:
+        """The state before the first step."""
+
+    def step(
+        self, params: Params, dparams: Params, state: Params, step: int, progress: float
+    ) -> tuple[Params, Params]:
+        """New weights and a new state; the old ones are not written to."""
+
+
+class Training(NamedTuple):
+    """Where a training is: all that the next step depends on, and what happened so far.
+
+    params   weights, in the precision of the images
+    state    the optimiser's
+    order    (N,) the images of this epoch, `place` of which are used
+    rng      the state of the generator
+    step     how many were made
+    history  (loss, seconds) of each: the loss of its batch, before it; processor time up to its end
+    """
+
+    params: Params
+    state: Params
+    order: Array
+    place: int
+    rng: Mapping[str, Any]
+    step: int
+    history: list[tuple[float, float]]
+
+    @property
+    def seconds(self) -> float:
+        """Processor time so far."""
+        return self.history[self.step - 1][1] if self.step else 0.0
+
+
+def fit(
+    model: Layer,
+    params: Params,
+    images: ArrayLike,
+    labels: ArrayLike,
+    *,
+    optimiser: Optimiser,
+    rng: np.random.Generator,
+    steps: int | None = None,
+    seconds: float | None = None,
+    batch: int = 256,
+    loss: Loss = softmax_cross_entropy,
+    prepare: Prepare | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    every: int = 100,
+    watch: Callable[[Training], object] | None = None,
+) -> Training:
+    """Make the loss small on shuffled batches, each image once an epoch.
+
+    images, labels  (N, …) and (N,); the weights take the dtype of the images
+    steps, seconds  when to stop: after so many steps, or so much processor time
+    prepare         (images, labels, rng) ↦ what the model gets of a batch, say freshly distorted
+    checkpoint      a file for all that is needed to go on, written after `every` so many steps, at
+                    the end, and on an interrupt
+    resume          go on from the checkpoint if there is one; where `steps` say when to stop, the
+                    result is the same, bit for bit, as without the break
+    watch           called with the Training before the first step, after `every` so many, and at
+                    the end
+    Returns the Training at its end.
+    Raises FloatingPointError, which names the step, if a loss is not finite; the checkpoint stays
+    as it was. FileExistsError if there is a checkpoint and `resume` is False, ValueError if it is
+    of another training. TypeError or ValueError if an argument is bad.
+    """
+    images, labels = floating("images", images), np.asarray(labels)
+    if len(images) != len(labels) or not len(images):
+        raise ValueError(f"there are {len(images)} images and {len(labels)} labels; expected pairs")
+    if (steps is None) == (seconds is None):
+        raise ValueError(f"steps is {steps} and seconds is {seconds}; expected one of the two")
+    limit = number("seconds", seconds) if steps is None else whole("steps", steps, least=0)
+    size = min(whole("batch", batch), len(images))
+    whole("every", every)
+    path = None if checkpoint is None else Path(checkpoint)
+    about = f"{model!r} {optimiser!r} batch={size} images={images.shape} {images.dtype}"
+
+    params = cast(params, images.dtype)
+    order = np.arange(len(images))  # all used: the first step draws another
+    start = rng.bit_generator.state
+    now = Training(params, optimiser.initialise(params), order, len(order), start, 0, [])
+    if path is not None and path.exists():
+        if not resume:
+            raise FileExistsError(f"{path} is there already: pass resume=True, or remove it")
+        now = _read(path, now, about)
+        rng.bit_generator.state = now.rng
+
+    def one(now: Training, progress: float) -> Training:
+        begin = time.process_time()
+        order, place = now.order, now.place
+        if place + size > len(order):
+            order, place = rng.permutation(len(order)), 0
+        chosen = order[place : place + size]
+        x, y = images[chosen], labels[chosen]
+        if prepare is not None:
+            x, y = prepare(x, y, rng)
+        with np.errstate(all="ignore"):
+            z, cache = model.forward(now.params, x)
+            value, dz = loss(z, y)
+            if not np.isfinite(value):
+                raise FloatingPointError(
+                    f"the loss is {value} at step {now.step}: is the rate too high?"
+                )
+            dparams = backward_to_params(model, dz, cache)
+            params, state = optimiser.step(now.params, dparams, now.state, now.step, progress)
+        now.history.append((value, now.seconds + time.process_time() - begin))
+        drawn = rng.bit_generator.state
+        return Training(params, state, order, place + size, drawn, now.step + 1, now.history)
+
+    def pause() -> None:
+        if path is not None:
+            _write(path, now, about)
+        if watch is not None:
+            watch(now)
+
+    with Bar("training") as bar:
+        try:
+            if now.step == 0:
+                pause()
+            while (done := now.seconds if steps is None else now.step) < limit:
+                now = one(now, done / limit)
+                bar.show(min(done / limit, 1.0), f"step {now.step}, loss {now.history[-1][0]:.3f}")
+                if now.step % every == 0:
+                    pause()
+        except KeyboardInterrupt:
+            if path is not None:
+                _write(path, now, about)
+            raise
+    if now.step % every:
+        pause()
+    return now
+
+
+def _write(path: Path, now: Training, about: str) -> None:
+    trees = {f"params/{name}": leaf for name, leaf in named(now.params)}
+    trees |= {f"state/{name}": leaf for name, leaf in named(now.state)}
+    text = {"rng": json.dumps(now.rng, default=np.ndarray.tolist), "about": _stable(about)}
+    history = np.reshape(now.history[: now.step], (now.step, 2))
+    rest = {"order": now.order, "place": now.place, "history": history}
+    write_arrays(path, trees | {name: np.asarray(value) for name, value in (text | rest).items()})
+
+
+def _read(path: Path, start: Training, about: str) -> Training:
+    arrays = read_arrays(path)
+    if str(arrays.get("about")) != _stable(about):
+        raise ValueError(
+            f"{path} is of another training: {arrays.get('about')}; this one is {_stable(about)}"
+        )
+    trees = {
+        kind: {n.removeprefix(kind): a for n, a in arrays.items() if n.startswith(kind)}
+        for kind in ("params/", "state/")
+    }
+    return Training(
+        tree_of(trees["params/"], start.params, path),
+        tree_of(trees["state/"], start.state, path),
+        arrays["order"],
+        int(arrays["place"]),
+        json.loads(str(arrays["rng"])),
+        len(arrays["history"]),
+        [(loss, seconds) for loss, seconds in arrays["history"].tolist()],
+    )
+
+
+def _stable(about: str) -> str:
+    """Without the places in memory of functions, which change from process to process."""
+    return re.sub(r" at 0x[0-9a-f]+", "", about)
+
+
+def outputs(model: Layer, params: Params, images: Array, *, batch: int = 250) -> Iterator[Array]:
+    """What the model makes of so many images at a time."""
+    for k in range(0, len(images), batch):
+        yield model.forward(params, images[k : k + batch])[0]
+
+
+def error_percent(model: Layer, params: Params, images: Array, labels: Array) -> float:
+    """How many of a hundred images get another class than their label."""
+    classes = [z.argmax(axis=1) for z in outputs(model, params, images)]
+    return 100 * float(np.mean(np.concatenate(classes) != labels))
