@@ -12,13 +12,14 @@ from typing import Any, TypeAlias
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 import stn_ref
 from stn_ref import equations as eq
 from stn_ref.backends.pixels import source_pixels
-from stn_ref.equations.arguments import Array, Size
+from stn_ref.equations.arguments import Array, Size, shaped
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#999999"
 Example: TypeAlias = tuple[str, eq.Transformation, Array]  # title, T, θ without a batch axis
@@ -61,6 +62,47 @@ def compare(
         show(image, ax, name, vmin=low, vmax=high)
     figure.suptitle(title)
     return figure
+
+
+def contact_sheet(
+    images: Array,
+    labels: Sequence[object] | Array,
+    ax: Axes,
+    *,
+    columns: int = 10,
+    boxes: Array | None = None,
+) -> Axes:
+    """Small images in rows, each under its label; with several channels, each in a colour.
+
+    images  (B, H, W, C)  in [0, 1], dark on light; C from 1 to 3
+    labels  B of anything that can be printed
+    boxes   (B, K, 4)     drawn over each image: left, top, right, bottom, pixels
+    Raises ValueError if one of them has another form.
+    """
+    images = shaped("images", images, ("B", "H", "W", "C"))
+    B, H, W, C = images.shape
+    if not (B and 1 <= C <= 3 and len(labels) == B and columns >= 1):
+        raise ValueError(
+            f"{B} images of {C} channels, {len(labels)} labels and {columns} columns; expected "
+            "at least one image, 1 to 3 channels, a label for each, and at least one column"
+        )
+    inks = np.array([to_rgb(c) for c in (("black",) if C == 1 else (BLUE, ORANGE, GREEN)[:C])])
+    papers = np.clip(1 - images @ (1 - inks), 0, 1)
+    columns, head, gap = min(columns, B), round(H / 3), round(W / 14)
+    rows = -(-B // columns)
+    sheet = np.ones((rows * (head + H), columns * (W + gap) - gap, 3))
+    for b, (paper, label) in enumerate(zip(papers, labels, strict=True)):
+        i, j = b // columns * (head + H) + head, b % columns * (W + gap)
+        sheet[i : i + H, j : j + W] = paper
+        ax.text(j + W / 2, i - 0.5 - head / 5, str(label), ha="center", va="bottom", fontsize=8)
+        edges = [((-0.5, -0.5, W - 0.5, H - 0.5), GREY, 0.6)]
+        edges += [] if boxes is None else [(box, RED, 1.2) for box in boxes[b]]
+        for (left, top, right, bottom), colour, width in edges:
+            frame = (j + left, i + top), right - left, bottom - top
+            ax.add_patch(Rectangle(*frame, fill=False, ec=colour, lw=width, clip_on=False))
+    ax.imshow(sheet)
+    ax.axis("off")
+    return ax
 
 
 def warped_grid(

@@ -88,6 +88,57 @@ def test_compared_images_share_one_scale():
     assert {ax.images[0].get_clim() for ax in figure.axes} == {(-1.0, 3.0)}
 
 
+def test_a_contact_sheet_has_each_image_under_its_label():
+    images = np.random.default_rng(0).random((5, 28, 28, 1))
+    _, ax = plt.subplots()
+    plots.contact_sheet(images, "abcde", ax, columns=3)
+    sheet = ax.images[0].get_array()
+    frames = [p.get_bbox() for p in ax.patches]
+    assert [t.get_text() for t in ax.texts] == list("abcde") and len(frames) == 5
+    for image, text, frame in zip(images, ax.texts, frames, strict=True):
+        i, j = int(frame.y0 + 0.5), int(frame.x0 + 0.5)
+        for channel in range(3):  # dark on light
+            assert_allclose(sheet[i : i + 28, j : j + 28, channel], 1 - image[..., 0])
+        x, y = text.get_position()
+        assert x == (frame.x0 + frame.x1 + 1) / 2 and frame.y0 - 9 < y < frame.y0
+    assert frames[3].x0 == frames[0].x0 and frames[3].y0 > frames[0].y1 + 5, "a new row"
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]
+
+
+def test_two_channels_of_a_contact_sheet_are_blue_and_orange():
+    images = np.zeros((1, 28, 28, 2))
+    images[0, :10, :, 0] = images[0, 5:20, :, 1] = 1
+    _, ax = plt.subplots()
+    plots.contact_sheet(images, [9], ax)
+    column = (255 * ax.images[0].get_array()[-28:, 0]).round().astype(int)
+    blue, orange = ([int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in (plots.BLUE, plots.ORANGE))
+    assert_array_equal(column[0], blue)
+    assert_array_equal(column[15], orange)
+    assert_array_equal(column[7], np.maximum(0, np.add(blue, orange) - 255))
+    assert_array_equal(column[25], [255] * 3)
+
+
+def test_boxes_of_a_contact_sheet_are_drawn_on_their_images():
+    boxes = np.array([[[1, 2, 5, 8]], [[0, 0, 27, 27]]])
+    _, ax = plt.subplots()
+    plots.contact_sheet(np.zeros((2, 28, 28, 1)), [0, 1], ax, boxes=boxes)
+    first, box, second, other = (p.get_bbox() for p in ax.patches)
+    corner = first.x0 + 0.5, first.y0 + 0.5
+    assert_allclose(box.extents - [*corner, *corner], boxes[0, 0])
+    assert_allclose(other.extents - [second.x0 + 0.5, second.y0 + 0.5] * 2, boxes[1, 0])
+
+
+@pytest.mark.parametrize(
+    ("shape", "labels", "columns"),
+    [((0, 28, 28, 1), [], 5), ((2, 28, 28, 4), [0, 1], 5), ((2, 28, 28, 1), [0], 5)]
+    + [((1, 28, 28, 1), [0], 0), ((2, 28, 28), [0, 1], 5)],
+)
+def test_a_contact_sheet_says_what_it_does_not_take(shape, labels, columns):
+    _, ax = plt.subplots()
+    with pytest.raises(ValueError, match="expected"):
+        plots.contact_sheet(np.zeros(shape), labels, ax, columns=columns)
+
+
 def test_the_lattice_is_labelled_with_its_coordinates():
     figure = diagrams.lattices((2, 3))
     labels = [t.get_text() for t in figure.axes[0].texts]
