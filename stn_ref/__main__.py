@@ -1,15 +1,17 @@
-"""The command line: `python -m stn_ref demo | check | bench | vectors | info`."""
+"""The command line: `python -m stn_ref demo | check | train | bench | vectors | info`."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import platform
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import stn_ref
-from stn_ref import backends
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     bench.add_argument("--figure", type=Path, default=Path("figures/roofline_cpu.png"))
     bench.add_argument("--quick", action="store_true", help="tiny shapes, a few repeats")
     bench.add_argument("--seed", type=int, default=0, help="of the maps and the drawn shapes")
+    add_train(commands)
     vectors = commands.add_parser("vectors", help="write golden vectors for ports to read")
     vectors.add_argument("--out", type=Path, default=Path("vectors"), help="where the files go")
     commands.add_parser("info", help="versions, and the backends that can run here")
@@ -36,9 +39,33 @@ def main(argv: list[str] | None = None) -> int:
         return info()
     try:
         return run(arguments)
-    except OSError as error:
+    except (OSError, ValueError, FloatingPointError) as error:
         print(f"python -m stn_ref {arguments.command}: {error}", file=sys.stderr)
         return 2
+
+
+def add_train(commands: Any) -> None:
+    """The options of `train`."""
+    parser = commands.add_parser(
+        "train", help="train one of the paper's networks on distorted digits"
+    )
+    add = parser.add_argument
+    add("--task", default="RTS", help="R, RTS, P, E, TC or addition")
+    add("--model", default="st-fcn", help="fcn, cnn, st-fcn or st-cnn")
+    add(
+        "--transformation", default="affine", help="affine, projective, tps, rotation, attention, …"
+    )
+    add("--transformers", type=int, default=1, help="how many, side by side; in a CNN in series")
+    limit = parser.add_mutually_exclusive_group()
+    limit.add_argument(
+        "--seconds", type=float, help="of processor time, 60 unless --steps is given"
+    )
+    limit.add_argument("--steps", type=int, help="batches of 256")
+    add("--seed", type=int, default=0, help="of the weights, the batches and their distortions")
+    add("--data", type=Path, help="a directory with MNIST's files; else the digits shipped")
+    add("--download", action="store_true", help="fetch what is missing there")
+    add("--out", type=Path, default=Path("training"), help="where results and pictures go")
+    add("--resume", action="store_true", help="go on from the checkpoint in --out")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -48,9 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
 
         print(*write(arguments.out, version=stn_ref.__version__), sep="\n")
         return 0
-    import matplotlib
-
-    matplotlib.use("agg")
+    os.environ["MPLBACKEND"] = "agg"
+    if arguments.command == "train":
+        return train_of(arguments)
     if arguments.command == "bench":
         return bench_of(arguments)
     from stn_ref.demo import demo as run_demo
@@ -59,6 +86,24 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.command == "check":
         return 0 if print_checks() else 1
     return 0 if run_demo(arguments.out, quick=arguments.quick) else 1
+
+
+def train_of(arguments: argparse.Namespace) -> int:
+    """Train, and print the result; on one thread, unless the environment says how many.
+
+    A second thread gains these small networks nothing, and costs processor time while it waits.
+    """
+    for library in ("OPENBLAS", "MKL", "OMP", "NUMBA"):  # each asks when it is first loaded
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    from stn_ref.experiments.job import Job, train
+
+    options = vars(arguments)
+    if arguments.seconds is None and arguments.steps is None:
+        options["seconds"] = 60.0
+    if arguments.data is None and os.environ.get("STN_REF_DATA"):
+        options["data"] = Path(os.environ["STN_REF_DATA"])
+    print(json.dumps(train(Job(**{name: options[name] for name in Job._fields})), indent=1))
+    return 0
 
 
 def bench_of(arguments: argparse.Namespace) -> int:
@@ -81,6 +126,8 @@ def bench_of(arguments: argparse.Namespace) -> int:
 
 def info() -> int:
     """Print versions and backends."""
+    from stn_ref import backends
+
     print(f"stn_ref {stn_ref.__version__}, Python {platform.python_version()}, {sys.platform}")
     for package in ("numpy", "numba", "numba-cuda", "matplotlib"):
         try:

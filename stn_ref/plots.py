@@ -120,10 +120,14 @@ def warped_grid(
     theta         (*identity().shape)  without a batch axis
     size, source  (H', W') of the lattice and (H, W) of the source
     """
-    x, y = source_pixels(theta[None], transformation, size, source, align_corners)[0].transpose(
-        2, 0, 1
-    )
-    rows, columns = (np.unique(np.linspace(0, s - 1, lines).round().astype(int)) for s in size)
+    xy = source_pixels(theta[None], transformation, size, source, align_corners)[0]
+    return grid_lines(xy, ax, lines=lines)
+
+
+def grid_lines(xy: Array, ax: Axes, *, lines: int = 10) -> Axes:
+    """Source points (H', W', 2) in pixels: every few rows and columns, border, first corner."""
+    x, y = np.moveaxis(xy, -1, 0)
+    rows, columns = (np.unique(np.linspace(0, s - 1, lines).round().astype(int)) for s in x.shape)
     for i in rows:
         ax.plot(x[i], y[i], color=RED, lw=0.8)
     for j in columns:

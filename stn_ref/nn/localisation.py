@@ -16,12 +16,11 @@ def fully_connected(*units: int) -> Sequential:
 
 
 def convolutional(*filters: int, size: int = 5, units: int = 20) -> Sequential:
-    """Conv2d and Relu of so many filters each, pooling by 2 between them, then a Dense layer.
+    """Conv2d of so many filters each, pooling by 2 and Relu after it, then a Dense layer.
 
-    The paper's has (20, 20).
+    The paper's has (20, 20), and pools between them.
     """
     layers: list[Layer] = []
     for n in filters:
-        layers += [MaxPool2d(2)] if layers else []
-        layers += [Conv2d(n, size), Relu()]
+        layers += [Conv2d(n, size), MaxPool2d(2), Relu()]
     return Sequential(*layers, Flatten(), Dense(units), Relu())

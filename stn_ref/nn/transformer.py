@@ -20,10 +20,11 @@ from stn_ref.nn.layer import Cache, Layer, Params, Shape, backward_to_params, pl
 
 
 class Warp(NamedTuple):
-    """What a transformer did with a batch; its cache, too."""
+    """What a transformer did with a batch, and its cache."""
 
     U: Array
     theta: Array
+    V: Array
     f_loc: Cache
 
 
@@ -74,7 +75,8 @@ class SpatialTransformer:
         U = feature_map(x)
         theta, kept = self.f_loc.forward(params["f_loc"], U)
         theta = theta.reshape(-1, *self.transformation.identity().shape)
-        return transform(U, theta, size=self.size, **self._options), Warp(U, theta, kept)
+        V = transform(U, theta, size=self.size, **self._options)
+        return V, Warp(U, theta, V, kept)
 
     def backward(self, dy: Array, cache: Cache) -> tuple[Array, Params]:
         dU, dtheta = self._sampled(dy, cache)

@@ -1,0 +1,71 @@
+"""Keep what the transformers of a network do with a few digits while it learns, and draw it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from stn_ref.equations import to_pixels
+from stn_ref.equations.arguments import Array
+from stn_ref.films import Frame, every_so_often, training_film
+from stn_ref.nn import Training, warps
+from stn_ref.nn.layer import Layer
+from stn_ref.nn.weights import read_arrays, write_arrays
+from stn_ref.plots import save
+
+COLUMNS = 7  # of the film strip
+
+
+class Film:
+    """Frames of every transformer of a model, kept in DIR/film.npz, which a resumed job goes on.
+
+    images  (K, H, W, C)  held-out digits
+    """
+
+    def __init__(self, model: Layer, images: Array, out: Path, *, resume: bool) -> None:
+        self.model, self.images, self.out = model, images, out
+        self.frames: list[list[Frame]] = []  # of each moment, of each transformer
+        if resume and (out / "film.npz").exists():
+            kept = read_arrays(out / "film.npz")
+            each = range(sum(name.startswith("U") for name in kept))
+            self.frames = [
+                [
+                    Frame(int(step), *(kept[f"{name}{t}"][k] for name in Frame._fields[1:]))
+                    for t in each
+                ]
+                for k, step in enumerate(kept["step"])
+            ]
+
+    def take(self, training: Training) -> None:
+        """A frame of this moment; after twice as many steps as before, a picture of it, too."""
+        _, cache = self.model.forward(training.params, self.images)
+        moment = []
+        for transformer, warp in warps(self.model, cache):
+            xy = to_pixels(
+                transformer.grid(warp),
+                warp.U.shape[1:3],
+                align_corners=transformer.align_corners,
+            )
+            moment.append(Frame(training.step, warp.U, xy.astype(np.float32), warp.V))
+        if not moment:
+            return
+        self.frames = [f for f in self.frames if f[0].step < training.step] + [moment]
+        kept = {"step": np.array([frames[0].step for frames in self.frames])}
+        for t in range(len(moment)):
+            for name in Frame._fields[1:]:
+                kept[f"{name}{t}"] = np.stack([getattr(f[t], name) for f in self.frames])
+        write_arrays(self.out / "film.npz", kept)
+        if (len(self.frames) - 1) & (len(self.frames) - 2) == 0:
+            for t, frame in enumerate(moment):
+                self._draw([frame], f"step_{frame.step:06}", t)
+
+    def develop(self) -> None:
+        """The film strips, from the first frame to the last."""
+        for t in range(len(self.frames[0]) if self.frames else 0):
+            self._draw(every_so_often([f[t] for f in self.frames], COLUMNS), "film", t)
+
+    def _draw(self, frames: list[Frame], name: str, transformer: int) -> None:
+        several = len(self.frames[0]) > 1
+        path = self.out / f"{name}{f'_{transformer + 1}' * several}.png"
+        save(training_film(frames), path)
