@@ -86,6 +86,7 @@ def contact_sheet(
             f"{B} images of {C} channels, {len(labels)} labels and {columns} columns; expected "
             "at least one image, 1 to 3 channels, a label for each, and at least one column"
         )
+    boxes = np.zeros((B, 0, 4)) if boxes is None else shaped("boxes", boxes, (B, "K", 4))
     inks = np.array([to_rgb(c) for c in (("black",) if C == 1 else (BLUE, ORANGE, GREEN)[:C])])
     papers = np.clip(1 - images @ (1 - inks), 0, 1)
     columns, head, gap = min(columns, B), round(H / 3), round(W / 14)
@@ -94,9 +95,10 @@ def contact_sheet(
     for b, (paper, label) in enumerate(zip(papers, labels, strict=True)):
         i, j = b // columns * (head + H) + head, b % columns * (W + gap)
         sheet[i : i + H, j : j + W] = paper
-        ax.text(j + W / 2, i - 0.5 - head / 5, str(label), ha="center", va="bottom", fontsize=8)
+        middle, above = j + (W - 1) / 2, i - 0.5 - head / 5
+        ax.text(middle, above, str(label), ha="center", va="bottom", fontsize=8)
         edges = [((-0.5, -0.5, W - 0.5, H - 0.5), GREY, 0.6)]
-        edges += [] if boxes is None else [(box, RED, 1.2) for box in boxes[b]]
+        edges += [(box, RED, 1.2) for box in boxes[b]]
         for (left, top, right, bottom), colour, width in edges:
             frame = (j + left, i + top), right - left, bottom - top
             ax.add_patch(Rectangle(*frame, fill=False, ec=colour, lw=width, clip_on=False))

@@ -100,7 +100,7 @@ def test_a_contact_sheet_has_each_image_under_its_label():
         for channel in range(3):  # dark on light
             assert_allclose(sheet[i : i + 28, j : j + 28, channel], 1 - image[..., 0])
         x, y = text.get_position()
-        assert x == (frame.x0 + frame.x1 + 1) / 2 and frame.y0 - 9 < y < frame.y0
+        assert x == (frame.x0 + frame.x1) / 2 and 0 < frame.y0 - 4 < y < frame.y0
     assert frames[3].x0 == frames[0].x0 and frames[3].y0 > frames[0].y1 + 5, "a new row"
     assert ax.get_ylim()[0] > ax.get_ylim()[1]
 
@@ -119,13 +119,15 @@ def test_two_channels_of_a_contact_sheet_are_blue_and_orange():
 
 
 def test_boxes_of_a_contact_sheet_are_drawn_on_their_images():
-    boxes = np.array([[[1, 2, 5, 8]], [[0, 0, 27, 27]]])
+    boxes = np.array([[[1.0, 2, 5, 8]], [[0, 0, 27, 27]]])
     _, ax = plt.subplots()
     plots.contact_sheet(np.zeros((2, 28, 28, 1)), [0, 1], ax, boxes=boxes)
     first, box, second, other = (p.get_bbox() for p in ax.patches)
     corner = first.x0 + 0.5, first.y0 + 0.5
     assert_allclose(box.extents - [*corner, *corner], boxes[0, 0])
     assert_allclose(other.extents - [second.x0 + 0.5, second.y0 + 0.5] * 2, boxes[1, 0])
+    with pytest.raises(ValueError, match="boxes has shape"):
+        plots.contact_sheet(np.zeros((2, 28, 28, 1)), [0, 1], ax, boxes=boxes[:, 0])
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,10 @@ def _checked(
 ) -> tuple[Array, Array]:
     if not isinstance(task, Task):
         raise TypeError(f"task is {task!r}; expected a Task, such as TASKS['RTS']")
+    if task.corners and task.points:
+        raise ValueError(
+            f"{task.name} has corners and points; a digit is drawn by one transformation"
+        )
     if not isinstance(rng, np.random.Generator):
         raise TypeError(f"rng is {rng!r}; expected a numpy.random.Generator")
     images, labels = shaped("images", images, ("B", FRAME, FRAME, 1)), np.asarray(labels)
