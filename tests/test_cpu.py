@@ -36,12 +36,15 @@ LAYERS = ("omp", "workqueue", "tbb")
 
 
 def child(function, *arguments, limit=240, root=ROOT, **settings):
-    """What it prints when a new process calls this function of this file with these strings."""
+    """What it prints when a new process calls this function of this file with these strings.
+
+    Threads that wait do not spin: on a busy machine four of them would keep each other waiting.
+    """
     code = f"from tests.test_cpu import {function.__name__} as run; run(*{arguments!r})"
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         cwd=root,
-        env={**os.environ, "NUMBA_NUM_THREADS": "4", **settings},
+        env={**os.environ, "NUMBA_NUM_THREADS": "4", "OMP_WAIT_POLICY": "passive", **settings},
         capture_output=True,
         text=True,
         timeout=limit,
@@ -316,7 +319,7 @@ def fork(function, *arguments):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of forking while threads run
         process.start()
-    process.join(60)
+    process.join(120)
     if process.exitcode is None:
         process.kill()
     assert process.exitcode == 0
