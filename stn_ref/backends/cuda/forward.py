@@ -69,8 +69,10 @@ def forward(x_taps: Taps, y_taps: Taps, points: Any, number: type[Any], index: A
         edges_x, edges_y = edges(reals, AXES), edges(reals, to_y)
         rule, groups, C = s[RULE], s[GROUPS], s[CHANNELS]
         step, v_step = s[IN + C_STEP], s[OUT + C_STEP]
-        for work in range(cuda.grid(1), np.int64(s[POINTS]) * groups, cuda.gridsize(1)):
+        work, all_work = cuda.grid(1), np.int64(s[POINTS]) * groups
+        while work < all_work:  # a range would divide 64 bits to count its rounds
             p, c = part(work, s)
+            work += cuda.gridsize(1)
             b, i, j = where(p, s)
             x, y = points(source, s, b, i, j)
             m_0, f_x, over_x = enter_x(x, s[IN + WIDTH], rule, phi_x, edges_x)

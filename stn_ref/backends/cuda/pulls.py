@@ -51,7 +51,10 @@ def pulls(x_taps: Taps, y_taps: Taps, points: Any, number: type[Any], index: Any
         edges_x, edges_y = edges(reals, AXES), edges(reals, to_y)
         rule, tie, C, points_all = s[RULE], s[TIE], s[CHANNELS], np.int64(s[POINTS])
         u_c, v_c = s[IN + C_STEP], s[OUT + C_STEP]
-        for p in range(cuda.grid(1), points_all, cuda.gridsize(1)):
+        work = cuda.grid(1)
+        while work < points_all:
+            p = work
+            work += cuda.gridsize(1)
             b, i, j = where(p, s)
             x, y = points(source, s, b, i, j)
             dx, dy, sums_x, sums_y = zero, zero, none_x, none_y

@@ -104,8 +104,10 @@ def scatter(
         edges_x, edges_y = edges(reals, AXES), edges(reals, to_y)
         rule, tie, groups, C, bits = s[RULE], s[TIE], s[GROUPS], s[CHANNELS], s[BITS]
         step, v_c = s[GRADIENT + C_STEP], s[OUT + C_STEP]
-        for work in range(cuda.grid(1), np.int64(s[POINTS]) * groups, cuda.gridsize(1)):
+        work, all_work = cuda.grid(1), np.int64(s[POINTS]) * groups
+        while work < all_work:
             p, g = part(work, s)
+            work += cuda.gridsize(1)
             b, i, j = where(p, s)
             x, y = points(source, s, b, i, j)
             if lost(x, rule) or lost(y, rule):
@@ -144,8 +146,10 @@ def finish(number: type[Any], index: Any) -> Any:
 
     def finish_kernel(peaks, sums, s, dU):
         bits = s[BITS]
-        for work in range(cuda.grid(1), dU.size, cuda.gridsize(1)):
+        work = cuda.grid(1)
+        while work < dU.size:
             at = index(work)
+            work += cuda.gridsize(1)
             odd = dU[at]
             if odd != zero:  # NaNs may differ in what nobody reads
                 dU[at] = odd if odd == odd else nan
