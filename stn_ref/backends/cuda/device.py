@@ -22,6 +22,11 @@ BLOCKS = 2 if SIMULATED else 1 << 16  # at most: a thread goes on to the next pi
 POINTS_PER_BLOCK = 8 if SIMULATED else 4096  # that one block of a sum takes in
 
 
+def signed(index: type[Any]) -> Any:
+    """The signed type that holds any offset and length where `index` holds any index."""
+    return np.int32 if index is np.uint32 else np.int64
+
+
 def device(function: Callable[..., Any]) -> Any:
     """A function that kernels call."""
     return function if SIMULATED else njit(function)

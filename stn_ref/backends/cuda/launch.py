@@ -16,11 +16,11 @@ from stn_ref.backends.cuda.arrays import Flat, upload
 from stn_ref.backends.cuda.device import ALONE, BLOCKS, SIMULATED, THREADS
 from stn_ref.backends.cuda.points import by_matrix, given
 from stn_ref.backends.cuda.rows import Axis
-from stn_ref.backends.cuda.sizes import LENGTH
+from stn_ref.backends.cuda.sizes import LANES, LENGTH
 from stn_ref.backends.cuda.taps import taps
 
 GRID, MATRIX = "grid", "matrix"
-NARROW = 1 << 31
+NARROW = (1 << 31) - LANES  # a thread looks LANES − 1 channels too far, if its group is the last
 
 
 class Numbers:

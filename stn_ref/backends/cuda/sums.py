@@ -71,7 +71,7 @@ def moments(number: type[Any], shared_type: Any, index: Any) -> Any:
         points = np.int64(s[OUT + HEIGHT]) * width
         pieces = (points + POINTS_PER_BLOCK - 1) // POINTS_PER_BLOCK
         me, b = cuda.threadIdx.x, cuda.blockIdx.x // pieces
-        piece, at = cuda.blockIdx.x - b * pieces, b * COEFFICIENTS
+        piece, at = cuda.blockIdx.x - b * pieces, np.uint32(b) * COEFFICIENTS
         begin = piece * POINTS_PER_BLOCK
         a_0 = a_1 = a_2 = a_3 = a_4 = a_5 = a_6 = a_7 = a_8 = zero
         for p in range(begin + me, min_of(begin + POINTS_PER_BLOCK, points), THREADS):
