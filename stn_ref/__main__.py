@@ -48,11 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
 
         print(*write(arguments.out, version=stn_ref.__version__), sep="\n")
         return 0
+    if arguments.command == "bench":
+        return bench_of(arguments)
     import matplotlib
 
     matplotlib.use("agg")
-    if arguments.command == "bench":
-        return bench_of(arguments)
     from stn_ref.demo import demo as run_demo
     from stn_ref.demo import print_checks
 
@@ -73,7 +73,11 @@ def bench_of(arguments: argparse.Namespace) -> int:
             print(f"python -m stn_ref bench: {error}", file=sys.stderr)
             return 2
         return 0
+    import matplotlib
+
     from stn_ref.bench import bench as bench_cpu
+
+    matplotlib.use("agg")
 
     bench_cpu(out, arguments.figure, quick=arguments.quick, seed=arguments.seed)
     return 0

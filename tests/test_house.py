@@ -19,7 +19,8 @@ FLOORS = [
     ("__init__",),
     ("plots",),
     ("diagrams", "roofline"),
-    ("demo", "bench"),
+    ("demo", "contest"),
+    ("bench",),
     ("bench_cuda",),
     ("__main__",),
 ]
