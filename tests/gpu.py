@@ -122,8 +122,7 @@ def suite(report, options):
             if not passed % 200:
                 print(f"{passed} tests passed", flush=True)
         log, status = [*log[-30:], str(line)], line
-    ended(report, "suite", "all", begin, status, log)
-    report.found["parts"]["suite"]["all"]["passed"] = passed
+    ended(report, "suite", f"all, {passed} passed", begin, status, log)
 
 
 def since(begin):
@@ -160,7 +159,8 @@ def bench(report, options):
     command = [sys.executable, "-m", "stn_ref", "bench", "--backend", "cuda", "--out", str(out)]
     begin, log, status = time.perf_counter(), [], None
     for line in lines([*command, *(["--quick"] if options.scale < 1 else [])]):
-        print(line, flush=True)
+        if isinstance(line, str):
+            print(line, flush=True)
         log, status = [*log[-20:], str(line)], line
     ended(report, "bench", out.name, begin, status, log)
 
