@@ -28,8 +28,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from stn_ref import backends
 from stn_ref import equations as eq
 from stn_ref.backends import reference
-from tests.strategies import KERNELS
-from tests.test_conformance import LAYOUTS, case, laid_out
+from tests.conformance import KERNELS, LAYOUTS, case, laid_out
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ("omp", "workqueue", "tbb")
