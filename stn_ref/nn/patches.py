@@ -1,13 +1,13 @@
-# mypy: ignore-errors
 """Products with a matrix of patches that is never made, for its entries lie in the image already.
 
 The patch of pixel m begins at rows[m], and its n-th number lies cols[n] further on. BLAS would need
 the matrix in memory, size² times the image, and most of a step would go into copying.
 
 As in BLAS, a tile of the result stays in registers for a whole sum (`tile`), and what it is
-multiplied by is copied into a panel that stays in cache (`add_product`).
+multiplied by is copied into a panel that stays in cache (`product`).
 """
 
+# mypy: ignore-errors
 from __future__ import annotations
 
 from functools import cache
@@ -63,10 +63,8 @@ def tile(context, sums, x, starts, cols, panel):
         for total in totals:
             builder.store(zero, total)
         with cgutils.for_range(builder, builder.extract_value(arrays[3].shape, 0)) as loop:
-            column, row = (
-                builder.load(place(cols, loop.index)),
-                builder.mul(loop.index, whole(VECTORS)),
-            )
+            column = builder.load(place(cols, loop.index))
+            row = builder.mul(loop.index, whole(VECTORS))
             weights = [
                 builder.load(place(panel, builder.add(row, whole(v))), align=size)
                 for v in range(VECTORS)
@@ -86,13 +84,11 @@ def tile(context, sums, x, starts, cols, panel):
 def product(first, last, out, places, shifts, x, rows, cols, B):
     """`add_product` for the rows from `first` to before `last`."""
     (A, N, F), width = B.shape, VECTORS * BYTES // x.itemsize
-    panel = np.empty((min(LONG, N), width), x.dtype)
+    panel = np.zeros((min(LONG, N), width), x.dtype)  # beyond `wide`, what nobody reads
     sums, starts = np.empty((ROWS, width), x.dtype), np.empty(ROWS, np.int64)
     for top, a in [(top, a) for top in range(first, last, TALL) for a in range(A)]:
         for n, f in [(n, f) for n in range(0, N, LONG) for f in range(0, F, width)]:
             deep, wide = cols[n : n + LONG], min(width, F - f)
-            if wide < width:
-                panel[:] = 0
             panel[: len(deep), :wide] = B[a, n : n + LONG, f : f + width]
             for m in range(top, min(top + TALL, last), ROWS):
                 some = min(ROWS, last - m)
