@@ -87,11 +87,12 @@ def product(first, last, out, places, shifts, x, rows, cols, B):
     panel = np.zeros((min(LONG, N), width), x.dtype)  # beyond `wide`, what nobody reads
     sums, starts = np.empty((ROWS, width), x.dtype), np.empty(ROWS, np.int64)
     for top, a in [(top, a) for top in range(first, last, TALL) for a in range(A)]:
+        end = min(top + TALL, last)
         for n, f in [(n, f) for n in range(0, N, LONG) for f in range(0, F, width)]:
             deep, wide = cols[n : n + LONG], min(width, F - f)
             panel[: len(deep), :wide] = B[a, n : n + LONG, f : f + width]
-            for m in range(top, min(top + TALL, last), ROWS):
-                some = min(ROWS, last - m)
+            for m in range(top, end, ROWS):
+                some = min(ROWS, end - m)
                 for i in range(ROWS):
                     starts[i] = rows[m + min(i, some - 1)]  # a tile past the end repeats a row
                 tile(sums, x, starts, deep, panel)
