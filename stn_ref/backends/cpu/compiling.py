@@ -1,9 +1,9 @@
 """Compiling on first use, and keeping what was compiled for the next process.
 
 Numba's own cache does not notice an edit in a file that the compiled one calls into, so the
-folder's name holds a hash of all the sources that have a part in it. Its files hold one compiled function each,
-with a hash: processes that compile at once, for other types or on another kind of processor, do not
-meet in one file, and what a crash left half-written is never run.
+folder's name holds a hash of all the sources that have a part in it. Its files hold one compiled
+function each, with a hash: processes that compile at once, for other types or on another kind of
+processor, do not meet in one file, and what a crash left half-written is never run.
 """
 
 from __future__ import annotations
