@@ -22,7 +22,7 @@ FLOORS = [
     ("diagrams", "roofline", "films"),
     ("experiments",),
     ("demo", "bench"),
-    ("bench_cuda",),
+    ("bench_cuda", "bench_networks"),
     ("__main__",),
 ]
 
