@@ -98,7 +98,7 @@ def test_torch_has_no_other_transformer(options):
 
 
 def test_threads_of_products_are_counted_by_the_time_they_take(monkeypatch):
-    process, thread = iter([1.0, 7.1]), iter([1.0, 4.0])
+    process, thread = iter([11.0, 17.1]), iter([1.0, 4.0])
     clocks = {"process_time": lambda: next(process), "thread_time": lambda: next(thread)}
     monkeypatch.setattr(bench_networks, "time", SimpleNamespace(**clocks))
     assert bench_networks.blas_threads() == 2
