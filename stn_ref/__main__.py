@@ -24,8 +24,10 @@ def main(argv: list[str] | None = None) -> int:
     demo.add_argument("--quick", action="store_true", help="draw at low resolution")
     commands.add_parser("check", help="hold every gradient against finite differences")
     bench = commands.add_parser("bench", help="time a backend beside PyTorch and OpenCV")
-    bench.add_argument("--backend", choices=("cpu", "cuda"), default="cpu", help="which to time")
-    bench.add_argument("--out", type=Path, help="the numbers, benchmarks/BACKEND.json unless given")
+    which = bench.add_mutually_exclusive_group()
+    which.add_argument("--backend", choices=("cpu", "cuda"), default="cpu", help="which to time")
+    which.add_argument("--networks", action="store_true", help="time training beside PyTorch")
+    bench.add_argument("--out", type=Path, help="the numbers, benchmarks/NAME.json unless given")
     bench.add_argument("--figure", type=Path, default=Path("figures/roofline_cpu.png"))
     bench.add_argument("--quick", action="store_true", help="tiny shapes, a few repeats")
     bench.add_argument("--seed", type=int, default=0, help="of the maps and the drawn shapes")
@@ -93,8 +95,7 @@ def train_of(arguments: argparse.Namespace) -> int:
 
     A second thread gains these small networks nothing, and costs processor time while it waits.
     """
-    for library in ("OPENBLAS", "MKL", "OMP", "NUMBA"):  # each asks when it is first loaded
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    one_thread()
     from stn_ref.experiments.job import Job, train
 
     options = vars(arguments)
@@ -106,9 +107,22 @@ def train_of(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def one_thread() -> None:
+    """Ask every library for one thread, unless the environment says how many."""
+    for library in ("OPENBLAS", "MKL", "OMP", "NUMBA"):  # each asks when it is first loaded
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+
 def bench_of(arguments: argparse.Namespace) -> int:
-    """Time one backend."""
-    out = arguments.out or Path(f"benchmarks/{arguments.backend}.json")
+    """Time one backend, or training."""
+    name = "networks" if arguments.networks else arguments.backend
+    out = arguments.out or Path(f"benchmarks/{name}.json")
+    if arguments.networks:
+        one_thread()
+        from stn_ref.bench_networks import bench as bench_networks
+
+        bench_networks(out, quick=arguments.quick, seed=arguments.seed)
+        return 0
     if arguments.backend == "cuda":
         from stn_ref.bench_cuda import bench as bench_cuda
 

@@ -23,7 +23,7 @@ FLOORS = [
     ("experiments",),
     ("demo", "contest"),
     ("bench",),
-    ("bench_cuda",),
+    ("bench_cuda", "bench_networks"),
     ("__main__",),
 ]
 
