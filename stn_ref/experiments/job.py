@@ -57,6 +57,8 @@ def train(job: Job) -> dict[str, Any]:
     model = network(
         job.model, task, transformation=job.transformation, transformers=job.transformers
     )
+    if job.data is None and job.download:
+        raise ValueError("there is nowhere to download to: name a directory with --data")
     if job.data is None:
         found = digits(dtype=np.float32)
     else:
@@ -111,14 +113,19 @@ def train(job: Job) -> dict[str, Any]:
 
 
 def turned_upright(
-    model: Layer, params: Params, images: Array, angle: Array, task: Task
+    model: Layer, params: Params, images: Array, angle: Array, task: Task, *, batch: int = 250
 ) -> dict[str, float]:
     """How the first transformer's angle goes with the true one, if all that it can do is turn.
 
-    To undo a turn by a, T_θ has θ = −a.
+    To undo a turn by a, T_θ has θ = −a. A network that turns all images alike has 0.
     """
-    found = next(iter(warps(model, model.forward(params, images)[1])), None)
-    if found is None or found[0].transformation is not ROTATION or not task.angle:
-        return {}
-    predicted = -found[1].theta[:, 0]
-    return {"angle_correlation": round(float(np.corrcoef(predicted, angle[:, 0])[0, 1]), 4)}
+    thetas = []
+    for k in range(0, len(images), batch):
+        _, cache = model.forward(params, images[k : k + batch])
+        found = next(warps(model, cache), None)
+        if found is None or found[0].transformation is not ROTATION or not task.angle:
+            return {}
+        thetas.append(found[1].theta[:, 0])
+    predicted = -np.concatenate(thetas)
+    related = np.corrcoef(predicted, angle[:, 0])[0, 1] if np.ptp(predicted) else 0.0
+    return {"angle_correlation": round(float(related), 4)}
