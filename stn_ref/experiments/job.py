@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +47,19 @@ class Job(NamedTuple):
     resume: bool = False
 
 
+@dataclass(frozen=True)
+class Afresh:
+    """Distorts each batch afresh; its text keeps a job from another's checkpoint."""
+
+    task: Task
+    seed: int
+
+    def __call__(
+        self, images: Array, labels: Array, rng: np.random.Generator
+    ) -> tuple[Array, Array]:
+        return distort(self.task, images, labels, rng)[:2]
+
+
 def train(job: Job) -> dict[str, Any]:
     """Train; write weights, history, result and pictures into job.out; return the result.
 
@@ -69,12 +83,11 @@ def train(job: Job) -> dict[str, Any]:
     params, _ = model.initialise(np.random.default_rng([job.seed, 0]), x_test.shape[1:])
     optimiser = Adam(Cosine(RATES[job.model.removeprefix("st-")], warm_up=50))
 
-    def prepare(images: Array, labels: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-        return distort(task, images, labels, rng)[:2]
+    afresh = Afresh(task, job.seed)
 
     def run(**options: Any) -> Training:
         images, labels = found.x_train, found.y_train
-        return fit(model, params, images, labels, optimiser=optimiser, prepare=prepare, **options)
+        return fit(model, params, images, labels, optimiser=optimiser, prepare=afresh, **options)
 
     job.out.mkdir(parents=True, exist_ok=True)
     run(steps=1, rng=np.random.default_rng(0))  # compiles what there is to compile

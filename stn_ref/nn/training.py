@@ -92,6 +92,8 @@ def fit(
     watch           called with the Training before the first step, after `every` so many, and at
                     the end
     Returns the Training at its end.
+    Trainings are told apart by the text (`repr`) of model, optimiser, loss and prepare, and by the
+    images' shape.
     Raises FloatingPointError, which names the step, if a loss or a weight is not finite; the
     checkpoint stays as it was. FileExistsError if there is a checkpoint and `resume` is False,
     ValueError if it is of another training. TypeError or ValueError if an argument is bad.
@@ -107,8 +109,10 @@ def fit(
     size = min(whole("batch", batch), len(images))
     whole("every", every)
     path = None if checkpoint is None else Path(checkpoint)
-    about = f"{model!r} {optimiser!r} batch={size} images={images.shape} {images.dtype}"
-    about = f"{about} {type(rng.bit_generator).__name__}"
+    about = _stable(
+        f"{model!r} {optimiser!r} {loss!r} {prepare!r} batch={size} images={images.shape} "
+        f"{images.dtype} {type(rng.bit_generator).__name__}"
+    )
 
     params = cast(params, images.dtype)
     order = np.arange(len(images))  # all used: the first step draws another
@@ -184,7 +188,7 @@ def _pairs(images: ArrayLike, labels: ArrayLike) -> tuple[Array, Array]:
 def _write(path: Path, now: Training, about: str) -> None:
     trees = {f"params/{name}": leaf for name, leaf in named(now.params)}
     trees |= {f"state/{name}": leaf for name, leaf in named(now.state)}
-    text = {"rng": json.dumps(now.rng, default=np.ndarray.tolist), "about": _stable(about)}
+    text = {"rng": json.dumps(now.rng, default=np.ndarray.tolist), "about": about}
     history = np.reshape(now.history[: now.step], (now.step, 2))
     rest = {"order": now.order, "place": now.place, "history": history}
     write_arrays(path, trees | {name: np.asarray(value) for name, value in (text | rest).items()})
@@ -192,9 +196,9 @@ def _write(path: Path, now: Training, about: str) -> None:
 
 def _read(path: Path, start: Training, about: str) -> Training:
     arrays = read_arrays(path)
-    if str(arrays.get("about")) != _stable(about):
+    if str(arrays.get("about")) != about:
         raise ValueError(
-            f"{path} is of another training: {arrays.get('about')}; this one is {_stable(about)}"
+            f"{path} is of another training: {arrays.get('about')}; this one is {about}"
         )
     trees = {
         kind: {n.removeprefix(kind): a for n, a in arrays.items() if n.startswith(kind)}
