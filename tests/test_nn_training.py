@@ -132,6 +132,25 @@ def test_one_image_is_learnt_by_heart():
     assert training.history[-1][0] < 0.01 < training.history[0][0]
 
 
+def test_a_model_of_one_layer_trains():
+    """Even one that has no shorter way to its weights."""
+
+    class Linear:
+        def initialise(self, rng, input_shape):
+            return {"W": np.zeros((16, 3))}, (3,)
+
+        def forward(self, params, x):
+            return x.reshape(-1, 16) @ params["W"], (params["W"], x)
+
+        def backward(self, dy, cache):
+            W, x = cache
+            return (dy @ W.T).reshape(x.shape), {"W": x.reshape(-1, 16).T @ dy}
+
+    training = trained(30, model=Linear(), optimiser=SGD(1.0), batch=10)
+    assert training.history[-1][0] < training.history[0][0]
+    assert training.params["W"].shape == (16, 3)
+
+
 def test_training_leaves_the_first_weights_alone():
     params = first()
     fit(MODEL, params, IMAGES, LABELS, optimiser=ADAM, rng=np.random.default_rng(0), steps=2)

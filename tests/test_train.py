@@ -2,15 +2,17 @@
 
 import json
 import os
+from dataclasses import replace
+from functools import partial
 
 import matplotlib
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from stn_ref import films
+from stn_ref import films, transform
 from stn_ref.__main__ import main
-from stn_ref.data import TASKS, Digits, digits, distort
+from stn_ref.data import TASKS, Digits, digits, distort, distortions
 from stn_ref.equations import ROTATION
 from stn_ref.experiments import film, job
 from stn_ref.experiments.models import MODELS, TRANSFORMATIONS, network
@@ -41,6 +43,24 @@ def surroundings(monkeypatch):
     monkeypatch.setenv("STN_REF_DATA", "")
 
 
+def on_reference(layer):
+    """The same network, with nothing to compile."""
+    if isinstance(layer, SpatialTransformer):
+        return replace(layer, backend="reference")
+    if isinstance(layer, Sequential | Parallel):
+        return type(layer)(*map(on_reference, layer.layers))
+    return layer
+
+
+@pytest.fixture
+def quick(few, monkeypatch):
+    """Few digits, on the reference backend."""
+    on_cpu = job.network
+    monkeypatch.setattr(job, "network", lambda *a, **options: on_reference(on_cpu(*a, **options)))
+    monkeypatch.setattr(distortions, "transform", partial(transform, backend="reference"))
+    return few
+
+
 @pytest.fixture
 def few(monkeypatch):
     """Forty digits to learn and twenty to be tested on; frames and checkpoints every 2 steps."""
@@ -63,6 +83,13 @@ def arrays(path):
 def equal_arrays(a, b):
     a, b = arrays(a), arrays(b)
     return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Pictures are files without content."""
+    monkeypatch.setattr(film, "training_film", len)
+    monkeypatch.setattr(film, "save", lambda figure, path: path.touch())
 
 
 # --- the command ---
@@ -103,8 +130,8 @@ def test_train_writes_weights_history_result_and_pictures(few, tmp_path, capsys)
     assert weights["0/f_loc/0/1/W"].dtype == np.float32
 
 
-def test_an_interrupted_job_goes_on_to_the_same_bits_and_pictures(
-    few, tmp_path, capsys, monkeypatch
+def test_an_interrupted_job_goes_on_to_the_same_bits_and_frames(
+    quick, undrawn, tmp_path, capsys, monkeypatch
 ):
     options = ("--task", "RTS", "--steps", 5)
     assert train(tmp_path / "whole", *options) == 0
@@ -153,7 +180,7 @@ def test_an_interrupted_job_goes_on_to_the_same_bits_and_pictures(
         (("--download",), "there is nowhere to download to: name a directory with --data"),
     ],
 )
-def test_bad_options_are_errors_with_status_2(options, message, few, tmp_path, capsys):
+def test_bad_options_are_errors_with_status_2(options, message, quick, tmp_path, capsys):
     assert train(tmp_path, *options) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("python -m stn_ref train: ") and message in captured.err
@@ -194,18 +221,19 @@ def test_a_minute_on_one_thread_unless_something_else_is_asked_for(
     assert threads == ["1", "1", "3"]
 
 
-def test_an_untrained_network_guesses(tmp_path):
+def test_an_untrained_network_guesses(quick, tmp_path, monkeypatch):
+    monkeypatch.setattr(job, "digits", digits)
     result = job.train(job.Job(task="R", model="fcn", steps=0, out=tmp_path))
     assert 80 < result["error_percent"] < 97 and result["steps"] == 0
     assert {path.name for path in tmp_path.iterdir()} == FILES, "there is nothing to film"
 
 
-def test_every_network_is_tested_on_the_same_digits(few, tmp_path, monkeypatch):
+def test_every_network_is_tested_on_the_same_digits(quick, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(job, "error_percent", lambda m, p, x, y: seen.append((x, y)) or 0.0)
     for seed, model in enumerate(("fcn", "cnn")):
         job.train(job.Job(task="P", model=model, seed=seed, steps=0, out=tmp_path / model))
-    truth = distort(TASKS["P"], few.x_test, few.y_test, np.random.default_rng(2015))
+    truth = distort(TASKS["P"], quick.x_test, quick.y_test, np.random.default_rng(2015))
     for x, y in seen:
         assert_array_equal(x, truth.images)
         assert_array_equal(y, truth.labels)
@@ -214,7 +242,7 @@ def test_every_network_is_tested_on_the_same_digits(few, tmp_path, monkeypatch):
 # --- turning upright ---
 
 
-def test_a_job_with_rotations_says_how_the_angles_go_together(few, tmp_path):
+def test_a_job_with_rotations_says_how_the_angles_go_together(quick, tmp_path):
     result = job.train(job.Job(task="R", transformation="rotation", steps=2, out=tmp_path))
     assert -1 <= result["angle_correlation"] <= 1
 
@@ -245,7 +273,7 @@ def test_the_angle_that_undoes_the_turn_correlates_with_it(rng):
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("transformers", [1, 2])
 def test_every_network_fits_every_task(model, task, transformers, rng):
-    built = network(model, task, transformers=transformers)
+    built = on_reference(network(model, task, transformers=transformers))
     shape = (task.size, task.size, task.digits)
     params, classes = built.initialise(rng, shape)
     z, _ = built.forward(cast(params, np.float32), np.zeros((1, *shape), np.float32))
@@ -286,11 +314,11 @@ def test_one_before_each_convolution_or_side_by_side():
 @pytest.mark.parametrize(
     ("model", "task"), [("st-fcn", "addition"), ("st-cnn", "RTS")], ids=["parallel", "series"]
 )
-def test_two_transformers_train_side_by_side_and_in_series(model, task, rng):
+def test_two_transformers_train_side_by_side_and_in_series(model, task, quick, rng):
     """A few digits are learnt by heart, and every weight has a part in it."""
     found, task = digits(dtype=np.float32), TASKS[task]
     x, y, *_ = distort(task, found.x_train[::300], found.y_train[::300], rng)
-    built = network(model, task, transformers=2)
+    built = on_reference(network(model, task, transformers=2))
     params = cast(built.initialise(rng, x.shape[1:])[0], np.float32)
     training = fit(built, params, x, y, optimiser=Adam(3e-3), rng=rng, steps=15)
     losses = [loss for loss, _ in training.history]
@@ -304,7 +332,7 @@ def test_two_transformers_train_side_by_side_and_in_series(model, task, rng):
 # --- films ---
 
 
-def test_each_of_several_transformers_has_a_film_of_its_own(few, tmp_path):
+def test_each_of_several_transformers_has_a_film_of_its_own(quick, undrawn, tmp_path):
     options = {"task": "addition", "transformers": 2, "out": tmp_path}
     job.train(job.Job(steps=2, **options))
     pictures = {path.name for path in tmp_path.glob("*.png")}
