@@ -33,10 +33,11 @@ def training_film(frames: Sequence[Frame], title: str = "") -> Figure:
     The channels of feature maps are averaged.
     """
     B, columns = len(frames[0].U), len(frames)
+    width = 8.4 / max(columns, 6)
     figure, axes = plt.subplots(
         2 * B,
         columns,
-        figsize=(8.4, 0.5 + 2 * B * 8.4 / max(columns, 6)),
+        figsize=(0.4 + columns * width, 0.5 + 2 * B * width),
         layout="constrained",
         squeeze=False,
     )

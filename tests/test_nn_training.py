@@ -16,6 +16,7 @@ from stn_ref.nn import (
     Cosine,
     Dense,
     Flatten,
+    Parallel,
     Sequential,
     SpatialTransformer,
     Training,
@@ -407,6 +408,14 @@ def test_what_is_not_finite_stops_at_its_step_and_spoils_no_checkpoint(
     with np.load(path) as file:
         assert len(file["history"]) == kept
     assert alike(trained(checkpoint=path, resume=True), trained())
+
+
+def test_one_weight_that_is_not_finite_is_enough_to_stop():
+    """Gradients of one of two branches alone are infinite."""
+    branches = Parallel(*(Sequential(Flatten(), Dense(n)) for n in (1, 2)))
+    lopsided = lambda z, labels: (1.0, np.full(z.shape, (np.inf, 0, 0)))  # noqa: E731
+    with pytest.raises(FloatingPointError, match="weights are not finite after step 0"):
+        trained(model=branches, loss=lopsided)
 
 
 def test_a_rate_that_is_too_high_is_found_out_without_warnings():
