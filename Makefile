@@ -13,10 +13,11 @@ test: .venv/test
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-# on a machine with an NVIDIA GPU; torch and compute-sanitizer take part where they are installed
-test-gpu: .venv/test
-	$(BIN)/python -m pip install --quiet --editable '.[cuda]'
-	$(BIN)/python -m pytest -m gpu
+# on a machine with an NVIDIA GPU, with what PYTHON has if numba-cuda is there: nothing is downloaded
+test-gpu:
+	@if $(PYTHON) -c 'import numba_cuda' 2>/dev/null; then $(PYTHON) -m tests.gpu $(PARTS); else \
+	$(MAKE) .venv/test && $(BIN)/python -m pip install --quiet --editable '.[cuda]' && \
+	$(BIN)/python -m tests.gpu $(PARTS); fi
 
 mutants: .venv/test
 	$(BIN)/python -m tests.mutants

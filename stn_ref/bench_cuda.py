@@ -1,131 +1,196 @@
-"""How fast the CUDA backend is, on a GPU, beside PyTorch's kernels where it is installed.
+"""How fast the CUDA backend is on a GPU: beside PyTorch's kernels, and beside a plain copy.
 
-The cases, the checks and the tasks are those of `bench`; the maps are on the GPU. A time is the
-median of runs between two events on the stream, after all have been compiled; what the host spends
-on a call is in it where that is longer.
+Every case is checked before it is timed, on the GPU. Each contestant goes from one set of inputs to
+the next, and keeps its last results, so that what it reads and writes is larger than the GPU's
+cache and does not lie there. Two times are taken, in milliseconds: `gpu`, the median between two
+events around one call, while the host is ahead of the GPU; and `call`, a call's share of a row of
+them, which is longer where the host takes longer. With θ on the GPU a call waits for it.
 """
 
 from __future__ import annotations
 
 import json
+import time
+import warnings
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module, metadata
 from importlib.util import find_spec
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from stn_ref import backends
-from stn_ref.bench import TASKS, Case, all_cases, case, machine
-from stn_ref.equations import BILINEAR
-from stn_ref.equations.sampler import sample
+from stn_ref.bench import machine
+from stn_ref.contest import TASKS, Case, case, check, in_layouts, ours, torchs
 from stn_ref.progress import progress
 
+SHAPES = (
+    *((1, 1, 28, 28), (256, 1, 28, 28), (64, 1, 60, 60), (32, 64, 56, 56), (8, 3, 512, 512)),
+    *((1, 1, 2160, 3840), (1, 3, 2160, 3840), (64, 256, 64, 64)),
+)
+QUICK = ((1, 1, 3, 4), (1, 4, 3, 2))
 RUNS = 30
+MOST = 256  # sets of inputs: more are not made of small maps
+LARGE = 20_000_000  # bytes of a map from which the copy is the measure
+SHARE = 0.7  # of the copy's speed
 
 
-def on_gpu(array: Any) -> Any:
-    """The array on the GPU with its layout: torch's if it is installed, else Numba's."""
-    if find_spec("torch"):
-        return import_module("torch").from_numpy(array).cuda()
-    return import_module("numba.cuda").to_device(array)
-
-
-def ours(c: Case, *, deterministic: bool = True) -> dict[str, Callable[[], Any]]:
-    """The four tasks."""
-    cuda: Any = backends.get("cuda")
-    U, dV, theta, xy = (on_gpu(a) for a in (c.U, c.dV, c.theta, c.xy))
-    options: dict[str, Any] = {"kernel": c.kernel, "deterministic": deterministic}
-    fused: dict[str, Any] = {**options, "align_corners": False}
-    return {
-        "grid forward": lambda: cuda.sample(U, xy, **options),
-        "fused forward": lambda: cuda.transform(U, theta, **fused),
-        "grid backward": lambda: cuda.sample_backward(dV, U, xy, **options),
-        "fused backward": lambda: cuda.transform_backward(dV, U, theta, **fused),
-    }
-
-
-def torchs(c: Case) -> dict[str, Callable[[], Any]]:
-    """The same by torch's affine_grid and grid_sample."""
+def placed(c: Case) -> Case:
+    """The case in torch's tensors, on the GPU where there is one, in the same layout."""
     torch = import_module("torch")
-    F, mode = torch.nn.functional, "bilinear" if c.kernel is BILINEAR else "bicubic"
-    U, dV = (on_gpu(a).permute(0, 3, 1, 2) for a in (c.U, c.dV))
-    theta, grid = on_gpu(c.theta), on_gpu(c.grid)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    arrays = {name: torch.from_numpy(a) for name, a in c._asdict().items() if _is_array(a)}
+    return c._replace(**{name: a.to(device, copy=True) for name, a in arrays.items()})
 
-    def run(U: Any, grid: Any) -> Any:
-        return F.grid_sample(U, grid, mode=mode, align_corners=False)
 
-    def lattice(theta: Any) -> Any:
-        return F.affine_grid(theta, c.shape, align_corners=False)
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray)
 
-    u, t, g = (a.detach().requires_grad_() for a in (U, theta, grid))
-    by_grid, by_theta = run(u, g), run(u, lattice(t))
-    back = partial(torch.autograd.grad, grad_outputs=dV, retain_graph=True)
-    return {
-        "grid forward": lambda: run(U, grid),
-        "fused forward": lambda: run(U, lattice(theta)),
-        "grid backward": lambda: back(by_grid, (u, g)),
-        "fused backward": lambda: back(by_theta, (u, t)),
+
+def on_host(array: Any) -> Any:
+    """A tensor as an array of NumPy."""
+    return array.cpu().numpy() if hasattr(array, "cpu") else np.asarray(array)
+
+
+def traffic(c: Case, task: str) -> int:
+    """The bytes that a task must read and write."""
+    U, V, xy = (int(a.nbytes) for a in (c.U, c.dV, c.xy))
+    grid = xy if task.startswith("grid") else 0
+    return U + V + grid if task.endswith("forward") else 2 * U + V + 2 * grid
+
+
+def fields(c: Case, sets: int) -> dict[str, dict[str, list[Callable[[], Any]]]]:
+    """For each contestant and task the same call on several sets of inputs."""
+    torch, there = import_module("torch"), [placed(c) for _ in range(sets)]
+    host_theta = [x._replace(theta=c.theta) for x in there]
+    taking = {
+        "ours": [ours(x, "cuda") for x in there],
+        "ours, θ on the host": [_fused(ours(x, "cuda")) for x in host_theta],
+        "ours, atomics": [_back(ours(x, "cuda", deterministic=False)) for x in there],
+        "torch": [torchs(x) for x in there],
     }
+    if c.layout == "planar" and c.shape[1] > 1:
+        taking["torch, channels last"] = [torchs(x, turned=True) for x in there]
+    turns = {n: {t: [s[t] for s in each] for t in each[0]} for n, each in taking.items()}
+    turns["copy"] = {}
+    for task in TASKS:
+        half = -(-traffic(c, task) // 1024) * 512
+        pairs = [
+            torch.zeros((2, half), dtype=torch.uint8, device=there[0].U.device) for _ in range(sets)
+        ]
+        turns["copy"][task] = [partial(pair[0].copy_, pair[1]) for pair in pairs]
+    return turns
 
 
-def check(c: Case) -> None:
-    """V against the equations on the first rows of the first image.
-
-    Raises AssertionError, with the case's name, if it is wrong.
-    """
-    found = backends.get("cuda").sample(c.U, c.xy, kernel=c.kernel)[:1, :2]
-    truth = sample(c.U[:1], c.xy[:1, :2], kernel=c.kernel)
-    if not np.allclose(found, truth, rtol=0, atol=3e-6):
-        raise AssertionError(f"{c.shape} {c.layout} {c.kernel.name}: V is wrong")
+def _fused(tasks: dict[str, Any]) -> dict[str, Any]:
+    return {name: run for name, run in tasks.items() if name.startswith("fused")}
 
 
-def milliseconds(run: Callable[[], Any], runs: int) -> float:
-    """The median time of one run."""
+def _back(tasks: dict[str, Any]) -> dict[str, Any]:
+    return {name: run for name, run in tasks.items() if name.endswith("backward")}
+
+
+def pause() -> Callable[[], Any]:
+    """Something that keeps the GPU busy for two milliseconds, while the host gets ahead of it."""
+    cuda = backends.get("cuda").numba_cuda()  # type: ignore[attr-defined]
+    if import_module("numba").config.ENABLE_CUDASIM:
+        return lambda: None
+
+    def wait(times: Any) -> None:
+        for _ in range(times):
+            cuda.nanosleep(np.uint32(100_000))
+
+    with warnings.catch_warnings():  # that one thread does not fill the GPU
+        warnings.simplefilter("ignore")
+        started = cuda.jit(wait)[1, 1]
+    return lambda: started(20)
+
+
+def timed(
+    contestants: dict[str, list[Callable[[], Any]]], runs: int, wait: Callable[[], Any]
+) -> dict[str, dict[str, float]]:
+    """`gpu` and `call` of each, which take turns: a GPU's clock is slow to rise."""
     cuda = import_module("numba.cuda")
-    stream: Any = 0
-    if find_spec("torch"):
-        pointer = import_module("torch").cuda.current_stream().cuda_stream
-        stream = cuda.external_stream(pointer) if pointer else 0
-    run()
-    run()
-    times = []
-    for _ in range(runs):
-        begin, end = cuda.event(), cuda.event()
-        begin.record(stream)
-        run()
-        end.record(stream)
-        end.synchronize()
-        times.append(float(cuda.event_elapsed_time(begin, end)))
-    return float(np.median(times))
+    kept = {name: deque[Any](maxlen=len(turns)) for name, turns in contestants.items()}
+    for name, turns in contestants.items():  # all is compiled and all memory taken
+        kept[name].extend(run() for run in islice(cycle(turns), max(2, len(turns))))
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for n in range(runs):
+        for name, turns in contestants.items():
+            begin, end = cuda.event(), cuda.event()
+            cuda.synchronize()
+            wait()
+            begin.record()
+            kept[name].append(turns[n % len(turns)]())
+            end.record()
+            end.synchronize()
+            times[name].append(float(begin.elapsed_time(end)))
+    calls = {}
+    for name, turns in contestants.items():
+        cuda.synchronize()
+        start = time.perf_counter()
+        kept[name].extend(run() for run in islice(cycle(turns), runs))
+        cuda.synchronize()
+        calls[name] = 1e3 * (time.perf_counter() - start) / runs
+    return {n: {"gpu": float(np.median(t)), "call": calls[n]} for n, t in times.items()}
+
+
+def row(c: Case, task: str, times: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """The times of a task, how many times faster than each, and whether that is enough."""
+    on_gpu = {name: t["gpu"] for name, t in times.items()}
+    ratio = {name: t / on_gpu["ours"] for name, t in on_gpu.items() if name != "ours"}
+    holds = {"torch": ratio["torch"] >= 1}
+    if task.endswith("forward") and c.U.nbytes >= LARGE:
+        holds["copy"] = ratio["copy"] >= SHARE
+    about = {"shape": c.shape, "layout": c.layout, "kernel": c.kernel.name, "task": task}
+    return {**about, "bytes": traffic(c, task), "times": times, "ratio": ratio, "holds": holds}
+
+
+def line(found: dict[str, Any]) -> str:
+    """A row in one line: times on the GPU, the call's, and the ratios with their targets."""
+    mine, shape = found["times"]["ours"], ",".join(map(str, found["shape"]))
+    marks = "  ".join(
+        f"{name} {value:.2f}{'' if found['holds'].get(name, True) else ' (too slow)'}"
+        for name, value in found["ratio"].items()
+    )
+    return (
+        f"{shape:>14} {found['layout']:13} {found['kernel']:8} {found['task']:14} "
+        f"gpu {mine['gpu']:.4f} call {mine['call']:.4f} ms; times as fast as  {marks}"
+    )
+
+
+def about(cache: int) -> dict[str, Any]:
+    """The machine, with its GPU."""
+    gpu = getattr(import_module("numba.cuda").get_current_device(), "name", "simulator")
+    versions = {"numba-cuda": metadata.version("numba-cuda")}
+    return machine(["torch"]) | {"gpu": str(gpu), "cache": cache} | versions
 
 
 def bench(out: Path, *, quick: bool = False, seed: int = 0) -> None:
-    """Measure, print, and write the numbers."""
-    reason = backends.get("cuda").why_not()
+    """Measure, print, and write the numbers as they come."""
+    backend: Any = backends.get("cuda")
+    reason = backend.why_not() or ("" if find_spec("torch") else "torch is not installed")
     if reason:
         raise RuntimeError(f"there is nothing to time: {reason}")
-    rng, rows = np.random.default_rng(seed), []
-    for shape, layout, kernel in progress(all_cases(quick=quick, rng=rng), "bench"):
-        c = case(shape, layout, kernel, rng)
-        check(c)
-        taking = {"ours": ours(c), "atomics": ours(c, deterministic=False)}
-        if find_spec("torch"):
-            taking["torch"] = torchs(c)
-        for task in TASKS:
-            times = {n: milliseconds(t[task], 3 if quick else RUNS) for n, t in taking.items()}
-            rows.append(
-                {"shape": shape, "layout": layout, "kernel": kernel.name, "task": task}
-                | {"milliseconds": times}
-            )
-            shown = "  ".join(f"{name} {t:.4f}" for name, t in times.items())
-            print(f"{shape!s:22} {layout:13} {kernel.name:9} {task:15} {shown}")
-    peers = ["torch"] if find_spec("torch") else []
-    gpu = import_module("numba.cuda").get_current_device().name
-    about = machine(peers) | {"gpu": gpu if isinstance(gpu, str) else gpu.decode()}
-    about["numba-cuda"] = metadata.version("numba-cuda")
+    device = backend.numba_cuda().get_current_device()
+    cache = int(getattr(device, "L2_CACHE_SIZE", 0))
+    rng, wait, rows = np.random.default_rng(seed), pause(), []
+    cases = in_layouts(QUICK if quick else SHAPES, (1, 1, 2, 2) if quick else (8, 3, 512, 512))
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({"machine": about, "seed": seed, "rows": rows}, indent=1) + "\n")
-    print(out)
+    for shape, layout, kernel in progress(cases, "bench"):
+        c = case(shape, layout, kernel, rng)
+        check(c, rng, lambda c: ours(placed(c), "cuda"), on_host)
+        sets = min(MOST, max(2, -(-4 * cache // (c.U.nbytes + c.dV.nbytes))))
+        contestants = fields(c, sets)
+        for task in TASKS:
+            runs = {name: turns[task] for name, turns in contestants.items() if task in turns}
+            rows.append(row(c, task, timed(runs, 1 if quick else RUNS, wait)))
+            print(line(rows[-1]), flush=True)
+        result = {"machine": about(cache), "seed": seed, "rows": rows}
+        out.write_text(json.dumps(result, indent=1) + "\n")
+    held = sum(all(r["holds"].values()) for r in rows)
+    print(f"the targets hold in {held} of {len(rows)} rows\n{out}")

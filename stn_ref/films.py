@@ -10,7 +10,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from stn_ref import plots
+from stn_ref.equations import to_pixels
 from stn_ref.equations.arguments import Array
+from stn_ref.nn import warps
+from stn_ref.nn.layer import Layer, Params
 
 
 class Frame(NamedTuple):
@@ -27,12 +30,22 @@ class Frame(NamedTuple):
     V: Array
 
 
-def training_film(frames: Sequence[Frame], title: str = "") -> Figure:
+def frames(model: Layer, params: Params, images: Array, step: int) -> list[Frame]:
+    """What each transformer of a network does with some images (B, H, W, C), in order."""
+    found = []
+    for transformer, warp in warps(model, model.forward(params, images)[1]):
+        size, corners = warp.U.shape[1:3], transformer.align_corners
+        xy = to_pixels(transformer.grid(warp), size, align_corners=corners)
+        found.append(Frame(step, warp.U, xy.astype(np.float32), warp.V))
+    return found
+
+
+def training_film(film: Sequence[Frame], title: str = "") -> Figure:
     """A column for each frame; for each image its grid over U, and below it V.
 
     The channels of feature maps are averaged.
     """
-    B, columns = len(frames[0].U), len(frames)
+    B, columns = len(film[0].U), len(film)
     width = 8.4 / max(columns, 6)
     figure, axes = plt.subplots(
         2 * B,
@@ -41,7 +54,7 @@ def training_film(frames: Sequence[Frame], title: str = "") -> Figure:
         layout="constrained",
         squeeze=False,
     )
-    for frame, column in zip(frames, axes.T, strict=True):
+    for frame, column in zip(film, axes.T, strict=True):
         _, H, W, _ = frame.U.shape
         for b, (above, below) in enumerate(column.reshape(B, 2)):
             U, V = (a[b].mean(axis=-1, keepdims=True) for a in (frame.U, frame.V))
@@ -56,8 +69,8 @@ def training_film(frames: Sequence[Frame], title: str = "") -> Figure:
     return figure
 
 
-def every_so_often(frames: Sequence[Frame], count: int) -> list[Frame]:
+def every_so_often(film: Sequence[Frame], count: int) -> list[Frame]:
     """So many of the frames, the first and the last among them, close together at the start."""
-    last = len(frames) - 1
-    which = np.unique(np.round(last * np.linspace(0, 1, min(count, len(frames))) ** 2).astype(int))
-    return [frames[k] for k in which]
+    last = len(film) - 1
+    which = np.unique(np.round(last * np.linspace(0, 1, min(count, len(film))) ** 2).astype(int))
+    return [film[k] for k in which]

@@ -18,6 +18,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from stn_ref import backends
 from stn_ref import equations as eq
 
 ROOT = Path(__file__).parents[1]
@@ -109,7 +110,7 @@ def signature(loop, numbers):
 
 def compiled(loop, row, way):
     """The PTX of one kernel."""
-    from numba import cuda
+    cuda = backends.get("cuda").numba_cuda()
     from numba.cuda import dispatcher
 
     from stn_ref.backends.cuda import launch, rows

@@ -6,15 +6,7 @@ from hypothesis import strategies as st
 from stn_ref import checks
 from stn_ref import equations as eq
 from stn_ref.oracle import strategies
-
-KERNELS = (
-    *checks.KERNELS,
-    eq.keys(-0.5),
-    eq.hat(1),
-    eq.hat(2.3),
-    eq.lanczos(2),
-    eq.normalised(eq.BILINEAR),
-)
+from tests.conformance import KERNELS
 
 PARTITIONS_OF_UNITY = (
     eq.INTEGER,

@@ -26,7 +26,7 @@ from stn_ref.equations import (
     target_grid,
     to_pixels,
 )
-from tests.conftest import SIMULATED
+from tests.simulator import SIMULATED
 from tests.strategies import WITH_MATRIX
 
 NAMES = ("sample", "sample_backward", "transform", "transform_backward")

@@ -5,37 +5,41 @@ import json
 import numpy as np
 import pytest
 
-from stn_ref import backends, bench
+from stn_ref import backends, bench, contest
 from stn_ref.equations import BILINEAR, keys
 
 
 @pytest.fixture
 def one():
-    return bench.case((2, 3, 12, 10), "planar", keys(), np.random.default_rng(0))
+    return contest.case((2, 3, 12, 10), "planar", keys(), np.random.default_rng(0))
 
 
 def test_what_is_right_passes(one, rng):
-    bench.check(one, rng)
-    bench.check(bench.case((1, 5, 9, 9), "channels last", BILINEAR, rng), rng)
+    contest.check(one, rng)
+    contest.check(contest.case((1, 5, 9, 9), "channels last", BILINEAR, rng), rng)
 
 
-@pytest.mark.parametrize("task", bench.TASKS)
-def test_what_is_wrong_is_not_timed(one, rng, monkeypatch, task):
-    """One value off by a hundredth in what the CPU backend gives."""
-    names = ("sample", "transform", "sample_backward", "transform_backward")
-    name = dict(zip(bench.TASKS, names, strict=True))[task]
+@pytest.mark.parametrize(
+    ("name", "at"),
+    [
+        *(("sample", 0), ("sample_backward", 0), ("sample_backward", 1)),
+        *(("transform", 0), ("transform_backward", 0), ("transform_backward", 1)),
+    ],
+)
+def test_what_is_wrong_is_not_timed(one, rng, monkeypatch, name, at):
+    """One result of the CPU backend is off by a hundredth."""
     cpu = backends.get("cpu")
     right = getattr(cpu, name)
 
     def wrong(*arguments, **options):
         result = right(*arguments, **options)
-        if isinstance(result, tuple):
-            return (result[0] * np.float32(1.01), *result[1:])
-        return result * np.float32(1.01)
+        if not isinstance(result, tuple):
+            return result * np.float32(1.01)
+        return tuple(r * np.float32(1.01) if n == at else r for n, r in enumerate(result))
 
     monkeypatch.setattr(cpu, name, wrong)
     with pytest.raises(AssertionError, match=r"\(2, 3, 12, 10\) planar keys"):
-        bench.check(one, rng)
+        contest.check(one, rng)
 
 
 def test_a_quick_run_writes_numbers_and_their_picture(tmp_path, capsys):
@@ -47,7 +51,7 @@ def test_a_quick_run_writes_numbers_and_their_picture(tmp_path, capsys):
     result = json.loads((tmp_path / "b" / "cpu.json").read_text())
     assert result["machine"]["numpy"] == np.__version__
     assert {row["threads"] for row in result["rows"]} == {1, numba.config.NUMBA_NUM_THREADS}
-    assert {row["task"] for row in result["rows"]} == set(bench.TASKS)
+    assert {row["task"] for row in result["rows"]} == set(contest.TASKS)
     for row in result["rows"]:
         times = row["milliseconds"]
         assert times["ours"] > 0

@@ -11,6 +11,7 @@ import importlib.util
 import mmap
 import multiprocessing
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,20 +29,23 @@ from numpy.testing import assert_allclose, assert_array_equal
 from stn_ref import backends
 from stn_ref import equations as eq
 from stn_ref.backends import reference
-from tests.strategies import KERNELS
-from tests.test_conformance import LAYOUTS, case, laid_out
+from stn_ref.backends.cpu import compiling
+from tests.conformance import KERNELS, LAYOUTS, case, laid_out
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ("omp", "workqueue", "tbb")
 
 
 def child(function, *arguments, limit=240, root=ROOT, **settings):
-    """What it prints when a new process calls this function of this file with these strings."""
+    """What it prints when a new process calls this function of this file with these strings.
+
+    Threads that wait do not spin: on a busy machine four of them would keep each other waiting.
+    """
     code = f"from tests.test_cpu import {function.__name__} as run; run(*{arguments!r})"
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         cwd=root,
-        env={**os.environ, "NUMBA_NUM_THREADS": "4", **settings},
+        env={**os.environ, "NUMBA_NUM_THREADS": "4", "OMP_WAIT_POLICY": "passive", **settings},
         capture_output=True,
         text=True,
         timeout=limit,
@@ -106,6 +110,18 @@ def test_a_second_process_compiles_nothing_and_adds_nothing(cold):
     assert passes == 0
     assert files(place) == before
     assert warm < 1.5 and warm < seconds / 2
+
+
+def test_an_edit_of_any_compiled_file_is_noticed():
+    """Whatever file compiles something, and what it imports from the package, names the cache."""
+    noticed = {str(path.relative_to(ROOT)) for path in compiling.sources()}
+    for path in (ROOT / "stn_ref").rglob("*.py"):
+        text = path.read_text()
+        if re.search(r"^from numba import|^@(njit|intrinsic|overload)|import compiled", text, re.M):
+            assert str(path.relative_to(ROOT)) in noticed
+            for module in re.findall(r"^from (stn_ref[\w.]*) import", text, re.M):
+                file = module.replace(".", "/")
+                assert {f"{file}.py", f"{file}/__init__.py"} & noticed, f"{path} imports {module}"
 
 
 def one_bit(data):
@@ -316,7 +332,7 @@ def fork(function, *arguments):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of forking while threads run
         process.start()
-    process.join(60)
+    process.join(120)
     if process.exitcode is None:
         process.kill()
     assert process.exitcode == 0

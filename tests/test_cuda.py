@@ -13,6 +13,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from stn_ref import backends
 from stn_ref import equations as eq
 from stn_ref.__main__ import main
 from tests import ptx
-from tests.strategies import KERNELS
+from tests.conformance import KERNELS
 from tests.test_cpu import own
 
 ROOT = Path(__file__).parents[1]
@@ -172,11 +173,52 @@ def test_importing_it_does_not_import_numba():
     assert "numba" not in child("-c", code).stdout.split()
 
 
-def test_a_numpy_that_numba_cuda_cannot_use_is_named(monkeypatch):
-    monkeypatch.setattr(cuda, "find_spec", lambda name: True)
-    monkeypatch.setattr(cuda.metadata, "version", lambda name: "0.30.4")
-    monkeypatch.delattr(np, "row_stack", raising=False)
-    assert "pip install 'numpy<2.5'" in cuda.why_not()
+@needs_numba_cuda
+@pytest.mark.skipif(ptx.missing() != "", reason=ptx.missing())
+def test_it_compiles_with_a_numpy_that_has_no_row_stack():
+    """And leaves that NumPy as it was."""
+    code = (
+        "import numpy as np, numba.np.arrayobj; vars(np).pop('row_stack', None)\n"
+        "np.__all__ = [name for name in np.__all__ if name != 'row_stack']\n"
+        "from tests.ptx import compiled\n"
+        "assert '.entry' in compiled('finish', '', 'single') and not hasattr(np, 'row_stack')"
+    )
+    run = child("-c", code)
+    assert run.returncode == 0, run.stderr
+
+
+def numba_cuda(available=True, error=None, implementation="NVIDIA"):
+    return SimpleNamespace(
+        is_available=lambda: available, cuda_error=lambda: error, implementation=implementation
+    )
+
+
+def older():
+    raise AttributeError("module 'numba.cuda.types' has no attribute 'NPDatetime'")
+
+
+@pytest.mark.parametrize(
+    ("found", "load", "reason"),
+    [
+        (None, numba_cuda, "numba-cuda is not installed: pip install 'stn_ref[cuda]'"),
+        (1, older, "do not load (AttributeError: module 'numba.cuda.types' has no attribute"),
+        (1, lambda: numba_cuda(implementation="Built-in"), "import _numba_cuda_redirector before"),
+        (1, lambda: numba_cuda(False), "NVVM, the compiler, was not found: pip install"),
+        (1, lambda: numba_cuda(False, "\nno driver\n"), "was found (no driver): it needs both"),
+    ],
+)
+def test_why_it_cannot_run_and_what_to_do(monkeypatch, found, load, reason):
+    monkeypatch.setattr(cuda, "find_spec", lambda name: found)
+    monkeypatch.setattr(cuda, "numba_cuda", load)
+    monkeypatch.setattr(cuda.metadata, "version", lambda name: "0.30.3")
+    assert reason in cuda.why_not()
+    assert not cuda.is_available()
+
+
+def test_with_a_gpu_nothing_stands_in_the_way(monkeypatch):
+    monkeypatch.setattr(cuda, "find_spec", lambda name: 1)
+    monkeypatch.setattr(cuda, "numba_cuda", numba_cuda)
+    assert cuda.is_available()
 
 
 class OnGpu:
@@ -230,7 +272,7 @@ def rows_in_single():
     "law", ("any_order", "wide_indices", "free_atomics", "theta_in_pieces", "knots", "own_rows")
 )
 def test_a_law_in_the_simulator(law):
-    code = f"import tests.conftest; from tests.test_cuda import {law} as law; law()"
+    code = f"import tests.simulator; from tests.test_cuda import {law} as law; law()"
     run = child("-c", code, NUMBA_ENABLE_CUDASIM="1")
     assert run.returncode == 0, run.stderr
 
@@ -271,9 +313,9 @@ def wide_indices():
 
     for dtype in (np.float32, np.float64):
         narrow = results(dtype)
-        launch.NARROW = 1
+        limit, launch.NARROW = launch.NARROW, 1
         wide = results(dtype)
-        launch.NARROW = 1 << 31
+        launch.NARROW = limit
         for a, b in zip(narrow, wide, strict=True):
             np.testing.assert_array_equal(a, b)
     assert {key[1][3] for key in launch._kernels} == {False, True}
@@ -306,7 +348,7 @@ def theta_in_pieces():
 
 def knots():
     """A point next to a knot stays on its side, though single precision has no number there."""
-    from tests.test_conformance import assert_conforms
+    from tests.conformance import assert_conforms
 
     dV, U, _ = crowd(np.float32)
     x = np.linspace(-0.5, 4.0, 10)

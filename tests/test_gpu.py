@@ -1,120 +1,133 @@
-"""The CUDA backend on a GPU: `make test-gpu`. Without one every test here is skipped.
+"""The laws on a GPU (`make test-gpu`), skipped without one; and their runner, in the simulator."""
 
-`test_conformance.py` and `test_backends.py` run on it by themselves, for then it is available.
-"""
-
-import shutil
+import json
+import os
+import stat
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
 
 from stn_ref import backends
-from stn_ref import equations as eq
-from stn_ref.backends import reference
-from tests.conftest import SIMULATED
-from tests.test_conformance import LAYOUTS, assert_conforms, case, kernels
+from tests import gpu
+from tests.gpu_law import Absent
+from tests.gpu_laws import LAWS
+from tests.simulator import SIMULATED
 
 ROOT = Path(__file__).parents[1]
 cuda = backends.get("cuda")
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(SIMULATED or not cuda.is_available(), reason=cuda.why_not() or "simulated"),
-]
 
 
-@pytest.mark.parametrize("padding", eq.PADDINGS)
-@pytest.mark.parametrize("dtype", (np.float32, np.float64), ids=("single", "double"))
-@pytest.mark.parametrize("layout", LAYOUTS[:2])
-def test_it_conforms_at_real_sizes(padding, dtype, layout):
-    for kernel in (eq.BILINEAR, eq.keys(), eq.lanczos(), eq.normalised(eq.gaussian(0.6))):
-        dV, U, xy = case(dtype, layout, size=(128, 160), channels=9, out=(120, 200))
-        assert_conforms("cuda", dV, U, xy.astype(dtype), kernel, padding, "right")
+@pytest.mark.gpu
+@pytest.mark.skipif(SIMULATED or not cuda.is_available(), reason=cuda.why_not() or "simulated")
+@pytest.mark.parametrize("name", LAWS)
+def test_a_law(name):
+    try:
+        LAWS[name](1)
+    except Absent as reason:
+        pytest.skip(str(reason))
 
 
-@pytest.mark.parametrize("dtype", (np.float32, np.float64), ids=("single", "double"))
-@kernels
-def test_fifty_runs_have_the_same_bits(dtype, kernel):
-    dV, U, xy = case(dtype, size=(20, 20), channels=3, out=(200, 200))  # a hundred to a pixel
-    theta = np.tile(np.eye(2, 3) * 0.9, (2, 1, 1))
-    seen = set()
-    for _ in range(50):
-        dU, dxy, dPhi = cuda.sample_backward(dV, U, xy, kernel=kernel, padding="border")
-        fused = cuda.transform_backward(dV, U, theta, kernel=kernel)
-        seen.add(b"".join(a.tobytes() for a in (dU, dxy, *dPhi, *fused)))
-    assert len(seen) == 1
+# The runner.
+
+needs_numba_cuda = pytest.mark.skipif(
+    find_spec("numba_cuda") is None, reason="numba-cuda is not installed"
+)
+KEPT = "torch|cupy|others|offsets|own|exact-float32-True|pixels-float32-affine|bits-float64-hat"
 
 
-def test_float_atomics_agree_to_rounding():
-    dV, U, xy = case(np.float32, size=(20, 20), channels=3, out=(200, 200))
-    ordered, free = (cuda.sample_backward(dV, U, xy, deterministic=d)[0] for d in (True, False))
-    assert_allclose(free, ordered, rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.parametrize("layout", LAYOUTS[:3])
-def test_tensors_of_torch_are_taken_where_they_lie(layout):
-    torch = pytest.importorskip("torch")
-    if not torch.cuda.is_available():
-        pytest.skip("torch has no GPU")
-    dV, U, xy = case(np.float32, layout)
-    tensors = [torch.from_numpy(np.ascontiguousarray(a)).cuda() for a in (dV, U, xy)]
-    turned = [t.flip(1).contiguous().flip(1) for t in tensors]
-    with torch.cuda.stream(torch.cuda.Stream()):
-        V = cuda.sample(*turned[1:])
-        dU, dxy, _ = cuda.sample_backward(*turned)
-        torch.cuda.current_stream().synchronize()
-    assert V.device == tensors[1].device and dU.shape == tensors[1].shape
-    assert_array_equal(V.cpu().numpy(), cuda.sample(U, xy))
-    expected = cuda.sample_backward(dV, U, xy)
-    assert_array_equal(dU.cpu().numpy(), expected[0])
-    assert_array_equal(dxy.cpu().numpy(), expected[1])
-
-
-def test_torch_agrees():
-    torch = pytest.importorskip("torch")
-    if not torch.cuda.is_available():
-        pytest.skip("torch has no GPU")
-    rng = np.random.default_rng(0)
-    U = rng.standard_normal((2, 40, 50, 3))
-    xy = rng.uniform(-3, 52, (2, 30, 60, 2))
-    grid = (2 * xy + 1) / [50, 40] - 1
-    planes, points = torch.from_numpy(U).permute(0, 3, 1, 2).cuda(), torch.from_numpy(grid).cuda()
-    for padding, theirs in (("zeros", "zeros"), ("border", "border")):
-        V = torch.nn.functional.grid_sample(
-            planes, points, padding_mode=theirs, align_corners=False
-        )
-        ours = cuda.sample(U, xy, padding=padding)
-        assert_allclose(ours, V.permute(0, 2, 3, 1).cpu().numpy(), rtol=1e-10, atol=1e-10)
-
-
-def test_offsets_over_two_to_the_thirty_one(rng):
-    """Five gigabytes on the GPU."""
-    from numba import cuda as numba_cuda
-
-    side = 36_000
-    if numba_cuda.current_context().get_memory_info()[0] < 4 * side * side * 2.5:
-        pytest.skip("the GPU has too little memory")
-    U = numba_cuda.device_array((1, side, side, 2), np.float32)
-    patch = rng.standard_normal((4, 4, 2)).astype(np.float32)
-    U[0, -4:, -4:] = numba_cuda.to_device(patch)
-    xy = rng.uniform(side - 4, side - 1, (1, 3, 5, 2))
-    V = cuda.sample(U, numba_cuda.to_device(xy)).copy_to_host()
-    assert_allclose(V, reference.sample(patch[None], xy - (side - 4)), rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.skipif(not shutil.which("compute-sanitizer"), reason="there is no compute-sanitizer")
-@pytest.mark.parametrize("tool", ("memcheck", "racecheck", "initcheck"))
-def test_compute_sanitizer_finds_nothing(tool):
+def simulated(*arguments, out, **settings):
     run = subprocess.run(
-        ["compute-sanitizer", f"--tool={tool}", "--error-exitcode=9", sys.executable]
-        + ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_conformance.py"]
-        + ["-k", "cuda and (not_finite_or_huge or smaller) and bilinear and not normalised"],
+        [sys.executable, "-m", "tests.gpu", *arguments, "--out", str(out)],
         cwd=ROOT,
+        env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1", **settings},
         capture_output=True,
         text=True,
-        timeout=1800,
+        timeout=300,
     )
+    return run, json.loads(out.read_text())["parts"]
+
+
+@needs_numba_cuda
+def test_laws_and_benchmark_run_in_the_simulator(tmp_path):
+    out = tmp_path / "a" / "gpu.json"
+    run, parts = simulated("laws", "--only", KEPT, out=out)
+    assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-5000:]
+    assert len(parts["laws"]) == 20
+    for name, found in parts["laws"].items():
+        assert found["outcome"] == "passed" or "is not installed" in found["detail"], name
+    if not find_spec("torch"):
+        return
+    run, parts = simulated("bench", out=out)
     assert run.returncode == 0, run.stdout[-5000:]
+    assert set(parts) == {"laws", "bench"}, "what another command has found is kept"
+    measured = json.loads((tmp_path / "a" / "cuda.json").read_text())
+    for row in measured["rows"]:
+        expected = {"ours", "torch", "copy"} | (
+            {"ours, atomics"} if "back" in row["task"] else set()
+        )
+        assert expected <= set(row["times"]) and set(row["ratio"]) == set(row["times"]) - {"ours"}
+    assert measured["machine"]["gpu"] == "simulator"
+
+
+@needs_numba_cuda
+def test_the_sanitizer_is_given_laws_to_run(tmp_path):
+    program = tmp_path / "compute-sanitizer"
+    program.write_text('#!/bin/sh\necho "$1 $2" >&2\nshift 2\nexec "$@"\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    run, parts = simulated("sanitizer", "--only", "memcheck", out=tmp_path / "gpu.json", PATH=path)
+    assert run.returncode == 0, run.stdout[-5000:]
+    assert parts["sanitizer"]["memcheck"]["outcome"] == "passed"
+    assert all(any(name.startswith(few) for name in LAWS) for few in gpu.FEW)
+
+
+OPTIONS = SimpleNamespace(only="exact", scale=1, out=Path("gpu.json"))
+EXACT = [name for name in LAWS if "exact" in name]
+
+
+def said(name, outcome):
+    return json.dumps({"name": name, "outcome": outcome, "seconds": 1.0, "detail": "why"})
+
+
+def test_what_comes_after_a_failure_and_after_a_crash_is_run(tmp_path, monkeypatch, capsys):
+    """In new processes: the first fails, the second is killed, the others pass."""
+    answers = [
+        [said(EXACT[0], "failed"), "a late word", 1],
+        ["an illegal address", -11],
+        [*(said(name, "passed") for name in EXACT[2:]), 0],
+    ]
+    asked = []
+
+    def lines(command):
+        asked.append(command[4:])
+        return iter(answers[len(asked) - 1])
+
+    monkeypatch.setattr(gpu, "lines", lines)
+    report = gpu.Report(tmp_path / "gpu.json", {})
+    gpu.laws(report, OPTIONS)
+    assert asked == [EXACT, EXACT[1:], EXACT[2:]]
+    assert report.failed == {("laws", name) for name in EXACT[:2]}
+    kept = json.loads((tmp_path / "gpu.json").read_text())["parts"]["laws"]
+    assert [found["outcome"] for found in kept.values()][:3] == ["failed", "failed", "passed"]
+    assert "an illegal address" in kept[EXACT[1]]["detail"]
+    assert "an illegal address" in capsys.readouterr().out
+
+
+def test_tests_that_fail_are_kept_as_they_come(tmp_path, monkeypatch):
+    log = ["[gw0] [ 1%] PASSED tests/a.py::b[cuda]", "[gw1] [ 2%] FAILED tests/a.py::c[cuda-1.5]"]
+    log += ["tests/a.py::d[cuda] FAILED", "FAILED tests/a.py::d[cuda] - AssertionError", 1]
+    monkeypatch.setattr(gpu, "lines", lambda command: iter(log))
+    report = gpu.Report(tmp_path / "gpu.json", {})
+    gpu.suite(report, OPTIONS)
+    failed = {"tests/a.py::c[cuda-1.5]", "tests/a.py::d[cuda]", "all, 1 passed"}
+    assert {name for _, name in report.failed} == failed
+
+
+@pytest.mark.skipif(cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_it_says_why(capsys):
+    assert gpu.main(["laws"]) == 2
+    assert f"there is nothing to run on: {cuda.why_not()}" in capsys.readouterr().err

@@ -21,7 +21,8 @@ FLOORS = [
     ("plots",),
     ("diagrams", "roofline", "films"),
     ("experiments",),
-    ("demo", "bench"),
+    ("demo", "contest"),
+    ("bench",),
     ("bench_cuda",),
     ("__main__",),
 ]

@@ -17,7 +17,8 @@ from stn_ref.equations import (
     normalised,
 )
 from stn_ref.equations.kernels import derivative, eq7_as_printed, per_axis, shift
-from tests.strategies import KERNELS, PARTITIONS_OF_UNITY
+from tests.conformance import KERNELS
+from tests.strategies import PARTITIONS_OF_UNITY
 
 each = pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: f"{k.name}{k.Phi}")
 T = np.linspace(-3, 3, 1201)  # knots at integers and halves among them

@@ -20,7 +20,7 @@ from stn_ref.equations import (
     to_pixels,
     to_pixels_backward,
 )
-from tests.strategies import KERNELS
+from tests.conformance import KERNELS
 
 each = pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: f"{k.name}{k.Phi}")
 pad = pytest.mark.parametrize("padding", PADDINGS)

@@ -14,7 +14,8 @@ from stn_ref.equations import (
     sample_backward,
     sample_dense,
 )
-from tests.strategies import KERNELS, kernels, maps_and_points, paddings, ties
+from tests.conformance import KERNELS
+from tests.strategies import kernels, maps_and_points, paddings, ties
 
 U = np.arange(12.0).reshape(1, 3, 4, 1) ** 2  # U[0, n, m, 0] = (4n + m)²
 

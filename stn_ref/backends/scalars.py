@@ -54,8 +54,17 @@ def shift(f: float, o: float, support: float) -> float:
 
 
 @njit
+def whole(below: float, size: int, reach: int, rule: int) -> int:
+    """The cell as an integer, however large: reduced by the period or clipped while a float."""
+    repeats = period(size, rule)
+    if repeats != 0:
+        return int(below % repeats) if is_finite(below) else 0
+    return clipped(below, size, reach)
+
+
+@njit
 def is_finite(x: Any) -> Any:
-    return x - x == 0
+    return abs(x) < np.inf  # not x − x == 0: a GPU may fuse the product that x is with the −
 
 
 @njit
@@ -69,12 +78,9 @@ def period(size: int, rule: int) -> int:
 
 
 @njit
-def whole(below: Any, size: int, reach: int, rule: int) -> int:
-    """The cell as an integer, however large: reduced by the period or clipped while a float."""
+def clipped(below: Any, size: int, reach: int) -> int:
+    """The cell as an integer, however large: no farther out than every tap is outside."""
     own = type(below)  # what is computed here has the precision of the coordinate
-    repeats = period(size, rule)
-    if repeats != 0:
-        return int(below % own(repeats)) if is_finite(below) else 0
     low, high = own(-1 - reach), own(size + reach)
     return int(low if not below >= low else high if below > high else below)
 

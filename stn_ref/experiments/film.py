@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stn_ref.equations import to_pixels
 from stn_ref.equations.arguments import Array
-from stn_ref.films import Frame, every_so_often, training_film
-from stn_ref.nn import Training, warps
+from stn_ref.films import Frame, every_so_often, frames, training_film
+from stn_ref.nn import Training
 from stn_ref.nn.layer import Layer
 from stn_ref.nn.weights import read_arrays, write_arrays
 from stn_ref.plots import save
@@ -39,19 +38,11 @@ class Film:
 
     def take(self, training: Training) -> None:
         """A frame of this moment; after twice as many steps as before, a picture of it, too."""
-        _, cache = self.model.forward(training.params, self.images)
-        moment = []
-        for transformer, warp in warps(self.model, cache):
-            xy = to_pixels(
-                transformer.grid(warp),
-                warp.U.shape[1:3],
-                align_corners=transformer.align_corners,
-            )
-            moment.append(Frame(training.step, warp.U, xy.astype(np.float32), warp.V))
+        moment = frames(self.model, training.params, self.images, training.step)
         if not moment:
             return
         self.frames = [f for f in self.frames if f[0].step < training.step] + [moment]
-        kept = {"step": np.array([frames[0].step for frames in self.frames])}
+        kept = {"step": np.array([f[0].step for f in self.frames])}
         for t in range(len(moment)):
             for name in Frame._fields[1:]:
                 kept[f"{name}{t}"] = np.stack([getattr(f[t], name) for f in self.frames])
@@ -65,7 +56,7 @@ class Film:
         for t in range(len(self.frames[0]) if self.frames else 0):
             self._draw(every_so_often([f[t] for f in self.frames], COLUMNS), "film", t)
 
-    def _draw(self, frames: list[Frame], name: str, transformer: int) -> None:
+    def _draw(self, film: list[Frame], name: str, transformer: int) -> None:
         several = len(self.frames[0]) > 1
         path = self.out / f"{name}{f'_{transformer + 1}' * several}.png"
-        save(training_film(frames), path)
+        save(training_film(film), path)

@@ -30,18 +30,17 @@ class MaxPool2d:
     def forward(self, params: Params, x: Array) -> tuple[Array, Cache]:
         x = shaped("x", x, ("B", "H", "W", "C"))
         first, *others = (x[square] for square in _squares(x.shape, self.size))
-        y = first.copy()
-        for other in others:
+        y, which = first.copy(), np.zeros(first.shape, np.min_scalar_type(self.size**2))
+        for k, other in enumerate(others, start=1):
+            np.maximum(which, (other > y) * which.dtype.type(k), out=which)  # the last to do better
             np.maximum(y, other, out=y)
-        return y, (x, y)
+        return y, (which, x.shape)
 
     def backward(self, dy: Array, cache: Cache) -> tuple[Array, Params]:
-        x, y = cache
-        dx, waiting = np.zeros_like(x), np.ones(y.shape, bool)
-        for square in _squares(x.shape, self.size):
-            found = (x[square] == y) & waiting
-            waiting ^= found
-            np.multiply(dy, found, out=dx[square])
+        which, shape = cache
+        dx, dy = np.zeros(shape, dy.dtype), shaped("dy", dy, which.shape)
+        for k, square in enumerate(_squares(shape, self.size)):
+            np.multiply(dy, which == k, out=dx[square])
         return dx, ()
 
 
@@ -68,6 +67,8 @@ class AveragePool2d:
 
     def backward(self, dy: Array, cache: Cache) -> tuple[Array, Params]:
         dx = np.zeros(cache, dy.dtype)
+        B, H, W, C = cache
+        dy = shaped("dy", dy, (B, H // self.size, W // self.size, C))
         for square in _squares(cache, self.size):
             dx[square] = dy / self.size**2
         return dx, ()

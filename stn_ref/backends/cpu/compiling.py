@@ -1,9 +1,9 @@
 """Compiling on first use, and keeping what was compiled for the next process.
 
 Numba's own cache does not notice an edit in a file that the compiled one calls into, so the
-folder's name holds a hash of all the package's sources. Its files hold one compiled function each,
-with a hash: processes that compile at once, for other types or on another kind of processor, do not
-meet in one file, and what a crash left half-written is never run.
+folder's name holds a hash of all the sources that have a part in it. Its files hold one compiled
+function each, with a hash: processes that compile at once, for other types or on another kind of
+processor, do not meet in one file, and what a crash left half-written is never run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ from numba import njit
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
 
 PACKAGE = Path(__file__).parents[2]
+COMPILED = ("equations/*.py", "backends/**/*.py", "nn/patches.py")
 SETTINGS = ("BOUNDSCHECK", "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO_DEFAULT")
+
+
+def sources() -> list[Path]:
+    """The files that compiled code is made from, and those that they call into."""
+    return sorted(path for pattern in COMPILED for path in PACKAGE.glob(pattern))
 
 
 @cache
@@ -34,15 +40,15 @@ def folder() -> Path | None:
     """
     settings = [numba.__version__, *(getattr(numba.config, name, None) for name in SETTINGS)]
     digest = sha256(repr(settings).encode())
-    sources = sorted(PACKAGE.rglob("*.py"))
-    for path in sources:
+    found = sources()
+    for path in found:
         digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
     try:
         home = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
         place = Path(home or Path.home() / ".cache") / "stn_ref" / digest.hexdigest()[:16]
         place.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=place):
-            return place if sources else None
+            return place if found else None
     except (OSError, RuntimeError):  # Path.home raises the latter for a user without a home
         return None
 

@@ -8,6 +8,7 @@ starts the kernels in order, `arrays` brings arrays in and out, wherever they li
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from typing import Any
@@ -21,20 +22,29 @@ from stn_ref.equations.sampler import Kernels
 
 
 def why_not() -> str:
-    """Why it cannot run here, and what to install; "" if it can."""
+    """Why it cannot run here, and what to do about it; "" if it can."""
     if find_spec("numba_cuda") is None:
         return "numba-cuda is not installed: pip install 'stn_ref[cuda]'"
-    if not hasattr(np, "row_stack"):
+    try:
+        cuda = numba_cuda()
+    except Exception as error:  # numba-cuda before 0.30.4 does not import with Numba 0.66 and on
+        versions = " and ".join(f"{n} {metadata.version(n)}" for n in ("numba-cuda", "numba"))
+        reason = f"{type(error).__name__}: {error}"
+        return f"{versions} do not load ({reason}): pip install 'stn_ref[cuda]'"
+    if cuda.implementation != "NVIDIA":
         return (
-            f"numba-cuda {metadata.version('numba-cuda')} does not compile with NumPy "
-            f"{np.__version__}, which has no row_stack: pip install 'numpy<2.5'"
+            "numba.cuda is Numba's own and not numba-cuda's, which lies outside of "
+            "site-packages: import _numba_cuda_redirector before numba.cuda"
         )
-    if not import_module("numba.cuda").is_available():
-        return (
-            "no NVIDIA GPU with a driver was found: it needs both "
-            "(nvidia-smi shows them), and pip install 'stn_ref[cuda]'"
-        )
-    return ""
+    if cuda.is_available():
+        return ""
+    trouble = cuda.cuda_error()
+    if not trouble:
+        return "NVVM, the compiler, was not found: pip install 'stn_ref[cuda]', or set CUDA_HOME"
+    return (
+        f"no NVIDIA GPU with a driver was found ({' '.join(str(trouble).split())}): it needs both "
+        "(nvidia-smi shows them), and pip install 'stn_ref[cuda]'"
+    )
 
 
 def is_available() -> bool:
@@ -111,9 +121,27 @@ def transform_backward(
     )
 
 
+@cache
 def _calls() -> Any:
     """The module behind the functions; importing it needs numba.cuda."""
     reason = why_not()
     if reason:
         raise RuntimeError(f"the cuda backend cannot run here: {reason}")
     return import_module("stn_ref.backends.cuda.calls")
+
+
+def numba_cuda() -> Any:
+    """numba.cuda, ready to compile with any NumPy.
+
+    What it loads when it first compiles names np.row_stack, which NumPy 2.5 has no more
+    (https://github.com/NVIDIA/numba-cuda/issues/907): so it loads here, and has it for as long.
+    """
+    cuda = import_module("numba.cuda")
+    if hasattr(np, name := "row_stack"):
+        return cuda
+    setattr(np, name, np.vstack)
+    try:
+        import_module("numba.cuda.np.arrayobj")
+    finally:
+        vars(np).pop(name, None)
+    return cuda

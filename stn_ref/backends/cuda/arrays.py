@@ -8,7 +8,8 @@ out, in the order of its axes in memory.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from math import prod
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from stn_ref.backends.cuda.device import SIMULATED
 from stn_ref.equations.arguments import Array
 
 GPU = 2  # DLPack's number for CUDA's memory
+LEGACY = 1  # the default stream's number in __cuda_array_interface__, where 0 is not allowed
 
 
 def library(value: Any) -> str | None:
@@ -64,8 +66,9 @@ def flat(name: str, value: Any, stream: Any) -> Flat:
         array = np.asarray(value)
         order, steps = layout(array)
         dense = np.ascontiguousarray(array.transpose(order)).reshape(-1)
-        return Flat(upload(dense, stream), 0, steps, array.shape)
+        return Flat(upload(dense), 0, steps, array.shape)
     face = _interface(value)
+    _wait(value, face, stream)
     shape, size = face["shape"], np.dtype(face["typestr"]).itemsize
     strides = face.get("strides") or [size * prod(shape[k + 1 :]) for k in range(len(shape))]
     low = sum(min(0, (n - 1) * s) for n, s in zip(shape, strides, strict=True))
@@ -82,17 +85,19 @@ def flat(name: str, value: Any, stream: Any) -> Flat:
         "data": (face["data"][0] + low, False),
     }
     memory = cuda.from_cuda_array_interface(whole, owner=value, sync=False)
-    return Flat(memory, -low // size, tuple(s // size for s in strides), shape)
+    # an axis of one element may have any stride, one too long for 32 bits too
+    steps = tuple(s // size if n > 1 else 0 for n, s in zip(shape, strides, strict=True))
+    return Flat(memory, -low // size, steps, shape)
 
 
 def layout(array: Any) -> tuple[list[int], tuple[int, ...]]:
     """The axes in the order of memory, outermost first, and the steps of a dense array like it."""
-    strides = _strides(array)
+    strides, shape = _strides(array), shadow(array).shape
     order = sorted(range(len(strides)), key=lambda axis: -abs(strides[axis]) or -np.inf)
     steps, step = [0] * len(order), 1
     for axis in reversed(order):
         steps[axis] = step
-        step *= array.shape[axis]
+        step *= shape[axis]
     return order, tuple(steps)
 
 
@@ -102,7 +107,7 @@ class Result:
     def __init__(
         self, kind: str | None, like: Any, shape: tuple[int, ...], dtype: Any, dense: bool = False
     ) -> None:
-        self.kind, self.shape = kind, shape
+        self.kind, self.like, self.shape = kind, like, shape
         self.order = list(range(len(shape))) if dense else layout(like)[0]
         inner = [shape[axis] for axis in self.order]
         if kind in ("torch", "cupy"):
@@ -116,6 +121,10 @@ class Result:
         for axis in reversed(self.order):
             steps[axis], step = step, step * shape[axis]
         self.flat = Flat(memory, 0, tuple(steps), shape)
+
+    def scratch(self, size: int, dtype: Any) -> Any:
+        """Flat memory that the same library lends: it knows when the stream is done with it."""
+        return Result(self.kind, self.like, (max(size, 1),), dtype, dense=True).flat.memory
 
     def give(self, stream: Any) -> Any:
         """The array for the caller, with its axes in their own order."""
@@ -131,19 +140,27 @@ class Result:
             return host.reshape(inner).transpose(back)
         face, size = dict(self.array.__cuda_array_interface__), self.array.dtype.itemsize
         face |= {"shape": self.shape, "strides": tuple(size * step for step in self.flat.steps)}
+        if not getattr(
+            self.like, "__cuda_ndarray__", False
+        ):  # JAX asks no stream whether it is done
+            cuda.default_stream().synchronize()
         return cuda.from_cuda_array_interface(face, owner=self.array, sync=False)
 
 
-def current(kind: str | None, like: Any) -> tuple[AbstractContextManager[Any], Any]:
-    """The caller's device, as a context, and its current stream there."""
+@contextmanager
+def current(kind: str | None, like: Any) -> Iterator[Any]:
+    """On the caller's device, its current stream there."""
+    if kind not in ("torch", "cupy"):
+        yield 0
+        return
     if kind == "torch":
         device, torch = like.device.index, import_module("torch")
         pointer = torch.cuda.current_stream(device).cuda_stream
-    elif kind == "cupy":
-        device, pointer = like.device.id, import_module("cupy").cuda.get_current_stream().ptr
     else:
-        return nullcontext(), 0
-    return cuda.gpus[device], cuda.external_stream(pointer) if pointer else 0
+        device = like.device.id
+        pointer = import_module("cupy").cuda.get_current_stream(device).ptr
+    with cuda.gpus[device]:
+        yield cuda.external_stream(pointer) if pointer else 0
 
 
 def on_host(value: Any) -> Array:
@@ -153,7 +170,12 @@ def on_host(value: Any) -> Array:
         return np.asarray(value.detach().cpu().numpy())
     if kind == "cupy":
         return np.asarray(value.get())
-    return np.asarray(value if kind is None else cuda.as_cuda_array(value).copy_to_host())
+    if kind is None:
+        return np.asarray(value)
+    face = _interface(value)
+    _wait(value, face, 0)
+    face = {**face, "stream": None}  # or the copy would not wait to be done
+    return np.asarray(cuda.from_cuda_array_interface(face, owner=value).copy_to_host())
 
 
 def like_caller(kind: str | None, array: Array, like: Any) -> Any:
@@ -162,18 +184,19 @@ def like_caller(kind: str | None, array: Array, like: Any) -> Any:
         return array
     if kind == "torch":
         return import_module("torch").as_tensor(array, device=like.device)
-    return import_module("cupy").asarray(array) if kind == "cupy" else cuda.to_device(array)
+    array = np.ascontiguousarray(array)
+    return import_module("cupy").asarray(array) if kind == "cupy" else settled(array)
 
 
-def upload(array: Array, stream: Any = 0) -> Any:
+def upload(array: Array) -> Any:
     """A flat array on the GPU; one element at least."""
     array = array.reshape(-1)
-    return cuda.to_device(array if array.size else np.zeros(1, array.dtype), stream=stream)
+    return settled(array if array.size else np.zeros(1, array.dtype))
 
 
 def settled(array: Array) -> Any:
-    """The same, there before any stream can ask: torch's do not wait for the default one."""
-    memory = upload(array)
+    """A copy on the GPU, there before it is asked for: torch's streams do not wait for Numba's."""
+    memory = cuda.to_device(array)
     if not SIMULATED:
         cuda.default_stream().synchronize()
     return memory
@@ -184,11 +207,6 @@ def empty(size: int, dtype: Any) -> Any:
     return cuda.device_array(max(size, 1), dtype)
 
 
-def zeros(size: int, dtype: Any, stream: Any) -> Any:
-    """The same, filled with zeros."""
-    return cleared(empty(size, dtype), stream)
-
-
 def cleared(memory: Any, stream: Any) -> Any:
     """The memory, filled with zeros when the stream comes to it."""
     if SIMULATED:
@@ -196,6 +214,15 @@ def cleared(memory: Any, stream: Any) -> Any:
     else:
         cuda.cudadrv.driver.device_memset(memory, 0, memory.nbytes, stream=stream)
     return memory
+
+
+def _wait(value: Any, face: dict[str, Any], stream: Any) -> None:
+    """Until it is written, by JAX, which names no stream, or on a stream that is not ours."""
+    if hasattr(value, "block_until_ready"):
+        value.block_until_ready()
+    theirs = face.get("stream")
+    if theirs and theirs != (int(stream) or LEGACY):
+        cuda.external_stream(theirs).synchronize()
 
 
 def _detached(value: Any) -> Any:

@@ -11,7 +11,6 @@ from stn_ref.backends.cuda.arrays import (
     Result,
     cleared,
     current,
-    empty,
     flat,
     library,
     like_caller,
@@ -54,8 +53,7 @@ def sample(U: Any, xy: Any, options: Sampling, deterministic: bool) -> Any:
     u = double_at_most("U", feature_map(shadow(U)), "cuda")
     at = double_at_most("xy", points("xy", shadow(xy), len(u)), "cuda")
     kind = _together({"U": U, "xy": xy})
-    context, stream = current(kind, U)
-    with context:
+    with current(kind, U) as stream:
         V = Result(kind, U, (*at.shape[:3], u.shape[3]), u.dtype)
         source = from_grid(xy, at.dtype, stream)
         work.run_forward(flat("U", U, stream), V, source, options, u.dtype, stream)
@@ -69,14 +67,14 @@ def sample_backward(dV: Any, U: Any, xy: Any, options: Sampling, deterministic: 
     at = double_at_most("xy", points("xy", shadow(xy), len(u)), "cuda")
     like("dV", shaped("dV", shadow(dV), (*at.shape[:3], u.shape[3])), "U", u)
     kind = _together({"dV": dV, "U": U, "xy": xy})
-    context, stream = current(kind, U)
-    with context:
+    with current(kind, U) as stream:
+        dU = Result(kind, U, u.shape, u.dtype)
         dxy = Result(kind, U, at.shape, at.dtype, dense=True)
         source = from_grid(xy, at.dtype, stream)
-        dU, _, dPhi = _back(dV, U, source, options, kind, stream, dxy.flat.memory, deterministic)
+        _, dPhi = _back(dV, U, dU, source, options, stream, dxy.flat.memory, deterministic)
         split = len(options.kernels[0].Phi)
         parts = (like_caller(kind, part, U) for part in (dPhi[:split], dPhi[split:]))
-        return dU, dxy.give(stream), tuple(parts)
+        return dU.give(stream), dxy.give(stream), tuple(parts)
 
 
 def transform(
@@ -89,8 +87,7 @@ def transform(
     kind, source_size = _together({"U": U}), u.shape[1:3]
     size = source_size if size is None else size2(size)
     flag("align_corners", align_corners)
-    context, stream = current(kind, U)
-    with context:
+    with current(kind, U) as stream:
         V = Result(kind, U, (len(u), *size, u.shape[3]), u.dtype)
         source = _source(parameters, transformation, size, source_size, align_corners, stream)
         work.run_forward(flat("U", U, stream), V, source, options, u.dtype, stream)
@@ -107,38 +104,35 @@ def transform_backward(
     dv = like("dV", shaped("dV", shadow(dV), (len(u), "H'", "W'", u.shape[3])), "U", u)
     flag("align_corners", align_corners)
     kind, source_size, size = _together({"dV": dV, "U": U}), u.shape[1:3], dv.shape[1:3]
-    context, stream = current(kind, U)
-    with context:
+    with current(kind, U) as stream:
         source = _source(parameters, transformation, size, source_size, align_corners, stream)
         matrix = has_matrix(transformation)
         # the points' gradients: in U's precision on the way to a matrix, else to the host in double
-        dxy = empty(2 * len(u) * size[0] * size[1], u.dtype if matrix else np.float64)
-        dU, dA, _ = _back(dV, U, source, options, kind, stream, dxy, deterministic)
+        many, dU = 2 * len(u) * size[0] * size[1], Result(kind, U, u.shape, u.dtype)
+        dxy = dU.scratch(many, u.dtype if matrix else np.float64)
+        dA, _ = _back(dV, U, dU, source, options, stream, dxy, deterministic)
         if matrix:
             ends = extents(size, source_size, align_corners)
             dtheta = theta_gradient(dA.reshape(-1, 3, 3), ends, parameters, transformation)
         else:
-            pulls = work.fetched(dxy, stream)[: 2 * len(u) * size[0] * size[1]]
+            pulls = work.fetched(dxy, stream)[:many]
             dtheta = source_pixels_backward(
                 pulls.reshape(len(u), *size, 2), parameters, transformation, source_size,
                 align_corners,
             )  # fmt: skip
-        library_of_theta = library(theta)
-        return dU, like_caller(library_of_theta, dtheta, theta)
+        return dU.give(stream), like_caller(library(theta), dtheta, theta)
 
 
 def _back(
-    dV: Any, U: Any, source: work.Source, options: Sampling, kind: str | None, stream: Any,
-    dxy: Any, deterministic: bool,
-) -> tuple[Any, Array, Array]:  # fmt: skip
-    """dU for the caller, and the sums over points, on the host."""
+    dV: Any, U: Any, dU: Result, source: work.Source, options: Sampling, stream: Any, dxy: Any,
+    deterministic: bool,
+) -> tuple[Array, Array]:  # fmt: skip
+    """Fill dU and dxy; the sums over points, on the host."""
     u = shadow(U)
-    dU = Result(kind, U, u.shape, u.dtype)
     if u.size:
         cleared(dU.flat.memory, stream)
     there, back = flat("U", U, stream), flat("dV", dV, stream)
-    sums = work.run_backward(back, there, dU, source, options, u.dtype, stream, dxy, deterministic)
-    return dU.give(stream), *sums
+    return work.run_backward(back, there, dU, source, options, u.dtype, stream, dxy, deterministic)
 
 
 def _source(
@@ -160,7 +154,7 @@ def _source(
         ]
         rows = (H * np.array(ratios)).reshape(len(H), 9)
     centres = [centre(s) for s in (source[1], source[0], size[1], size[0])]
-    return from_matrix(np.hstack([rows, np.tile(centres, (len(H), 1))]), stream)
+    return from_matrix(np.hstack([rows, np.tile(centres, (len(H), 1))]))
 
 
 def _together(arrays: dict[str, Any]) -> str | None:
@@ -170,6 +164,9 @@ def _together(arrays: dict[str, Any]) -> str | None:
     if here and len(here) < len(kinds):
         there = [name for name in kinds if name not in here]
         raise TypeError(f"{', '.join(here)} in the host's memory and {', '.join(there)} on a GPU")
+    devices = {n: str(a.device) for n, a in arrays.items() if kinds[n] in ("torch", "cupy")}
+    if len(set(devices.values())) > 1:
+        raise ValueError(f"arrays are on several GPUs: {devices}; they must be on one")
     return kinds["U"]
 
 

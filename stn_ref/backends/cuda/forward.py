@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from stn_ref.backends.cuda.device import device
+from stn_ref.backends.cuda.device import device, signed
 from stn_ref.backends.cuda.points import place
 from stn_ref.backends.cuda.rows import EDGES, edges
 from stn_ref.backends.cuda.sizes import (
@@ -44,6 +44,7 @@ def item(index: Any) -> Any:
     Threads that are neighbours take neighbouring pixels of planes, neighbouring channels otherwise:
     g, g + groups, g + 2 groups, …
     """
+    whole = signed(index)
 
     @device
     def of(work, s):
@@ -51,7 +52,7 @@ def item(index: Any) -> Any:
         outer = index(index(work) // many)
         inner = index(index(work) - index(outer * many))
         p, g = (inner, outer) if s[PLANAR] else (outer, inner)
-        return np.int64(p), np.int64(g)
+        return whole(p), whole(g)
 
     return of
 
@@ -61,7 +62,7 @@ def forward(x_taps: Taps, y_taps: Taps, points: Any, number: type[Any], index: A
     count_x, phi_of_x, enter_x, value_x = x_taps.count, x_taps.phi, x_taps.enter, x_taps.value
     count_y, phi_of_y, enter_y, value_y = y_taps.count, y_taps.phi, y_taps.enter, y_taps.value
     to_y, where, part = AXES + EDGES + x_taps.parameters, place(index), item(index)
-    zero, nan = number(0), number(np.nan)
+    zero, nan, whole = number(0), number(np.nan), signed(index)
 
     def forward_kernel(U, V, source, reals, s):
         """V; U and V flat."""
@@ -69,14 +70,16 @@ def forward(x_taps: Taps, y_taps: Taps, points: Any, number: type[Any], index: A
         edges_x, edges_y = edges(reals, AXES), edges(reals, to_y)
         rule, groups, C = s[RULE], s[GROUPS], s[CHANNELS]
         step, v_step = s[IN + C_STEP], s[OUT + C_STEP]
-        for work in range(cuda.grid(1), np.int64(s[POINTS]) * groups, cuda.gridsize(1)):
+        work, all_work = cuda.grid(1), np.int64(s[POINTS]) * groups
+        while work < all_work:  # a range would divide 64 bits to count its rounds
             p, c = part(work, s)
+            work += cuda.gridsize(1)
             b, i, j = where(p, s)
             x, y = points(source, s, b, i, j)
             m_0, f_x, over_x = enter_x(x, s[IN + WIDTH], rule, phi_x, edges_x)
             n_0, f_y, over_y = enter_y(y, s[IN + HEIGHT], rule, phi_y, edges_y)
-            u_b = s[IN + START] + b * s[IN + B_STEP] + c * step
-            c_1, c_2, c_3 = c + groups, c + 2 * groups, c + 3 * groups
+            u_b = whole(s[IN + START] + b * s[IN + B_STEP] + c * step)
+            c_1, c_2, c_3 = whole(c + groups), whole(c + 2 * groups), whole(c + 3 * groups)
             V_0 = V_1 = V_2 = V_3 = nan if lost(x, rule) or lost(y, rule) else zero
             for o_y in range(count_y):
                 k_y, out = value_y(f_y, o_y, phi_y, edges_y, over_y)
@@ -96,7 +99,7 @@ def forward(x_taps: Taps, y_taps: Taps, points: Any, number: type[Any], index: A
                         V_2 += outside
                         V_3 += outside
                     else:
-                        u = u_b + n * s[IN + I_STEP] + m * s[IN + J_STEP]
+                        u = whole(u_b + n * s[IN + I_STEP] + m * s[IN + J_STEP])
                         V_0 += w * U[index(u)]
                         if c_1 < C:
                             V_1 += w * U[index(u + groups * step)]
@@ -104,7 +107,9 @@ def forward(x_taps: Taps, y_taps: Taps, points: Any, number: type[Any], index: A
                             V_2 += w * U[index(u + 2 * groups * step)]
                         if c_3 < C:
                             V_3 += w * U[index(u + 3 * groups * step)]
-            at = s[OUT + START] + b * s[OUT + B_STEP] + i * s[OUT + I_STEP] + j * s[OUT + J_STEP]
+            at = whole(
+                s[OUT + START] + b * s[OUT + B_STEP] + i * s[OUT + I_STEP] + j * s[OUT + J_STEP]
+            )
             V[index(at + c * v_step)] = V_0
             if c_1 < C:
                 V[index(at + c_1 * v_step)] = V_1

@@ -12,15 +12,15 @@ from numba import cuda, types
 from numba.core.errors import NumbaError
 
 from stn_ref.backends.cuda import forward, pulls, scatter, sums
-from stn_ref.backends.cuda.arrays import Flat, settled
+from stn_ref.backends.cuda.arrays import Flat, upload
 from stn_ref.backends.cuda.device import ALONE, BLOCKS, SIMULATED, THREADS
 from stn_ref.backends.cuda.points import by_matrix, given
 from stn_ref.backends.cuda.rows import Axis
-from stn_ref.backends.cuda.sizes import LENGTH
+from stn_ref.backends.cuda.sizes import LANES, LENGTH
 from stn_ref.backends.cuda.taps import taps
 
 GRID, MATRIX = "grid", "matrix"
-NARROW = 1 << 31
+NARROW = (1 << 31) - LANES  # a thread looks LANES − 1 channels too far, if its group is the last
 
 
 class Numbers:
@@ -57,7 +57,9 @@ def made(name: str, numbers: Numbers, axes: tuple[Axis, ...], way: str) -> Any:
         if name == "finish":
             return scatter.finish(number, index)
         shared = types.float32 if number is np.float32 else types.float64
-        return getattr(sums, name)(number, shared, index)
+        return (
+            sums.total(number, shared) if name == "total" else sums.moments(number, shared, index)
+        )
     points = by_matrix if numbers.where == MATRIX else given(index, numbers.coordinate)
     x_taps, y_taps = (taps(axis, numbers.coordinate, number) for axis in axes)
     if name == "forward":
@@ -72,9 +74,9 @@ def start(kernel: Any, work: int, stream: Any, *arguments: Any) -> None:
     _run(kernel, (min(-(-work // ALONE), BLOCKS), 1), ALONE, stream, arguments)
 
 
-def blocks(kernel: Any, grid: tuple[int, int], stream: Any, *arguments: Any) -> None:
-    """A grid of blocks that sum."""
-    _run(kernel, grid, THREADS, stream, arguments)
+def blocks(kernel: Any, pieces: int, rows: int, stream: Any, *arguments: Any) -> None:
+    """Blocks that sum, in a few rows: CUDA has 65,535 of these at most, but 2³¹ − 1 pieces."""
+    _run(kernel, (pieces, rows), THREADS, stream, arguments)
 
 
 def _run(kernel: Any, grid: tuple[int, int], threads: int, stream: Any, arguments: Any) -> None:
@@ -119,7 +121,7 @@ def _kept(values: tuple[Any, ...], dtype: str, device: int) -> Any:
     array = np.array(values, dtype)
     if SIMULATED:  # a tuple is read ten times faster there
         return tuple(array.tolist() if "int" in dtype else array)
-    return settled(array)
+    return upload(array)
 
 
 def reals(values: list[float], number: Any) -> Any:
@@ -134,4 +136,4 @@ def _device() -> int:
 @cache
 def dummy(dtype: str) -> Any:
     """One element, for an argument that is not used."""
-    return settled(np.zeros(1, dtype))
+    return upload(np.zeros(1, dtype))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from stn_ref.backends.cuda.device import add, device, div, function, mul
+from stn_ref.backends.cuda.device import add, device, div, function, mul, signed
 from stn_ref.backends.cuda.sizes import (
     B_STEP,
     C_STEP,
@@ -28,6 +28,7 @@ COEFFICIENTS = 13  # of a matrix: nine of the formula's rows, c_x, c_y, c′_x, 
 
 def place(index: Any) -> Any:
     """place(p, s) = (b, i, j) of output pixel p; index is the unsigned type of an index."""
+    whole = signed(index)
 
     @device
     def of(p, s):
@@ -35,7 +36,7 @@ def place(index: Any) -> Any:
         row = index(index(p) // width)
         b = index(row // height)
         i, j = index(row - index(b * height)), index(index(p) - index(row * width))
-        return np.int64(b), np.int64(i), np.int64(j)
+        return whole(b), whole(i), whole(j)
 
     return of
 
@@ -68,7 +69,7 @@ def denominator(source, at, j, i):
 @device
 def by_matrix(source, s, b, i, j):
     """x and y by the centred formula."""
-    at = b * COEFFICIENTS
+    at = np.uint32(b) * COEFFICIENTS  # seen to be positive, so not taken from the end
     j, i = add(float(j), -source[at + 11]), add(float(i), -source[at + 12])
     x, y = bracket(source, at, 0, j, i), bracket(source, at, 3, j, i)
     den, plain = denominator(source, at, j, i)

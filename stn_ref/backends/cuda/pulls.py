@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
+from stn_ref.backends.cuda.device import signed
 from stn_ref.backends.cuda.points import place
 from stn_ref.backends.cuda.rows import EDGES, edges
 from stn_ref.backends.cuda.sizes import (
@@ -43,7 +44,7 @@ def pulls(x_taps: Taps, y_taps: Taps, points: Any, number: type[Any], index: Any
     plus_x, put_x, none_x = x_taps.plus, x_taps.put, x_taps.nothing
     plus_y, put_y, none_y = y_taps.plus, y_taps.put, y_taps.nothing
     parameters_x, to_y, where = x_taps.parameters, AXES + EDGES + x_taps.parameters, place(index)
-    zero, nan = number(0), number(np.nan)
+    zero, nan, whole = number(0), number(np.nan), signed(index)
 
     def pulls_kernel(dV, U, source, reals, s, dxy, dphi):
         """dxy (points · 2) and dphi (len(Φ_x) + len(Φ_y), points), flat, from dV, flat like V."""
@@ -51,7 +52,10 @@ def pulls(x_taps: Taps, y_taps: Taps, points: Any, number: type[Any], index: Any
         edges_x, edges_y = edges(reals, AXES), edges(reals, to_y)
         rule, tie, C, points_all = s[RULE], s[TIE], s[CHANNELS], np.int64(s[POINTS])
         u_c, v_c = s[IN + C_STEP], s[OUT + C_STEP]
-        for p in range(cuda.grid(1), points_all, cuda.gridsize(1)):
+        work = cuda.grid(1)
+        while work < points_all:
+            p = work
+            work += cuda.gridsize(1)
             b, i, j = where(p, s)
             x, y = points(source, s, b, i, j)
             dx, dy, sums_x, sums_y = zero, zero, none_x, none_y
@@ -62,8 +66,10 @@ def pulls(x_taps: Taps, y_taps: Taps, points: Any, number: type[Any], index: Any
                 n_0, f_y, over_y = enter_y(y, s[IN + HEIGHT], rule, phi_y, edges_y)
                 all_x = lean_x(x, f_x, phi_x, tie, over_x)
                 all_y = lean_y(y, f_y, phi_y, tie, over_y)
-                v = s[OUT + START] + b * s[OUT + B_STEP] + i * s[OUT + I_STEP] + j * s[OUT + J_STEP]
-                u_b = s[IN + START] + b * s[IN + B_STEP]
+                v = whole(
+                    s[OUT + START] + b * s[OUT + B_STEP] + i * s[OUT + I_STEP] + j * s[OUT + J_STEP]
+                )
+                u_b = whole(s[IN + START] + b * s[IN + B_STEP])
                 for o_y in range(count_y):
                     k_y, dk_y, dphi_y, out = slopes_y(f_y, o_y, phi_y, edges_y, tie, over_y, all_y)
                     if out:
@@ -81,7 +87,7 @@ def pulls(x_taps: Taps, y_taps: Taps, points: Any, number: type[Any], index: Any
                             for c in range(C):
                                 pull += dV[index(v + c * v_c)] * fill
                         else:
-                            u = u_b + n * s[IN + I_STEP] + m * s[IN + J_STEP]
+                            u = whole(u_b + n * s[IN + I_STEP] + m * s[IN + J_STEP])
                             for c in range(C):
                                 pull += dV[index(v + c * v_c)] * U[index(u + c * u_c)]
                         dx += pull * dk_x * k_y

@@ -6,8 +6,10 @@ second adds all in units of a power of two that belongs to it, a third turns the
 Contributions that are not finite go to dU itself as floats: ±∞ and NaN add up alike in any order.
 
 In single precision a sum has one int64. A contribution has 62 − log₂(taps · points of an image)
-bits in it, 35 for bicubic at 4K, and no number of them overflows. In double precision a second
-int64 holds the rest.
+bits in it, 35 for bicubic at 4K, and no number of them overflows: even if all are as large as the
+largest, the sum is at most 2⁶², half of what there is, should a pass round k otherwise than
+another. In double precision a second int64 holds the rest. (Float atomics take what is below the
+normal numbers of single precision for 0.)
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from stn_ref.backends.cuda.device import device, function, int_of_double, int_of_float
+from stn_ref.backends.cuda.device import device, function, int_of_double, int_of_float, signed
 from stn_ref.backends.cuda.forward import item
 from stn_ref.backends.cuda.points import place
 from stn_ref.backends.cuda.rows import EDGES, edges
@@ -96,7 +98,7 @@ def scatter(
     count_y, phi_of_y, enter_y = y_taps.count, y_taps.phi, y_taps.enter
     value_x, counts_x, value_y, counts_y = x_taps.value, x_taps.counts, y_taps.value, y_taps.counts
     to_y, where, part = AXES + EDGES + x_taps.parameters, place(index), item(index)
-    put = deposit(way, number, index)
+    put, whole = deposit(way, number, index), signed(index)
 
     def scatter_kernel(dV, source, reals, s, dU, peaks, sums):
         """Adds to dU, or to sums, or raises peaks; all flat."""
@@ -104,16 +106,20 @@ def scatter(
         edges_x, edges_y = edges(reals, AXES), edges(reals, to_y)
         rule, tie, groups, C, bits = s[RULE], s[TIE], s[GROUPS], s[CHANNELS], s[BITS]
         step, v_c = s[GRADIENT + C_STEP], s[OUT + C_STEP]
-        for work in range(cuda.grid(1), np.int64(s[POINTS]) * groups, cuda.gridsize(1)):
+        work, all_work = cuda.grid(1), np.int64(s[POINTS]) * groups
+        while work < all_work:
             p, g = part(work, s)
+            work += cuda.gridsize(1)
             b, i, j = where(p, s)
             x, y = points(source, s, b, i, j)
             if lost(x, rule) or lost(y, rule):
                 continue
             m_0, f_x, over_x = enter_x(x, s[IN + WIDTH], rule, phi_x, edges_x)
             n_0, f_y, over_y = enter_y(y, s[IN + HEIGHT], rule, phi_y, edges_y)
-            v = s[OUT + START] + b * s[OUT + B_STEP] + i * s[OUT + I_STEP] + j * s[OUT + J_STEP]
-            to_b = s[GRADIENT + START] + b * s[GRADIENT + B_STEP]
+            v = whole(
+                s[OUT + START] + b * s[OUT + B_STEP] + i * s[OUT + I_STEP] + j * s[OUT + J_STEP]
+            )
+            to_b = whole(s[GRADIENT + START] + b * s[GRADIENT + B_STEP])
             for o_y in range(count_y):
                 k_y, out = value_y(f_y, o_y, phi_y, edges_y, over_y)
                 if out and not counts_y(y, f_y, o_y, phi_y, tie, over_y):
@@ -126,9 +132,12 @@ def scatter(
                     m = pixel(m_0 + o_x, s[IN + WIDTH], rule)
                     if m < 0 or n < 0:
                         continue
-                    w, at = k_x * k_y, to_b + n * s[GRADIENT + I_STEP] + m * s[GRADIENT + J_STEP]
+                    w, at = (
+                        k_x * k_y,
+                        whole(to_b + n * s[GRADIENT + I_STEP] + m * s[GRADIENT + J_STEP]),
+                    )
                     for lane in range(LANES):
-                        c = g + lane * groups
+                        c = whole(g + lane * groups)
                         if c < C:
                             amount = dV[index(v + c * v_c)] * w
                             put(dU, peaks, sums, index(at + c * step), amount, bits)
@@ -144,8 +153,10 @@ def finish(number: type[Any], index: Any) -> Any:
 
     def finish_kernel(peaks, sums, s, dU):
         bits = s[BITS]
-        for work in range(cuda.grid(1), dU.size, cuda.gridsize(1)):
+        work = cuda.grid(1)
+        while work < dU.size:
             at = index(work)
+            work += cuda.gridsize(1)
             odd = dU[at]
             if odd != zero:  # NaNs may differ in what nobody reads
                 dU[at] = odd if odd == odd else nan

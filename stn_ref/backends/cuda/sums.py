@@ -29,8 +29,8 @@ def tree(shared, k, me):
         half //= 2
 
 
-def total(number: type[Any], shared_type: Any, index: Any) -> Any:
-    """Block (k, row) sums piece k of a row of values (rows, points), flat."""
+def total(number: type[Any], shared_type: Any) -> Any:
+    """Block (k, row) sums piece k of a row of values (rows, points), flat; any number of rows."""
     zero = number(0)
 
     def total_kernel(values, points, partial):
@@ -40,7 +40,7 @@ def total(number: type[Any], shared_type: Any, index: Any) -> Any:
         last = min_of(begin + POINTS_PER_BLOCK, points)
         mine = zero
         for p in range(begin + me, last, THREADS):
-            mine += values[index(row * points + p)]
+            mine += values[np.uint64(row * points + p)]
         shared[me] = mine
         tree(shared, 0, me)
         if me == 0:
@@ -55,7 +55,7 @@ def min_of(a, b):
 
 
 def moments(number: type[Any], shared_type: Any, index: Any) -> Any:
-    """Block (b, k) sums piece k of image b: ∂L/∂ each of the centred formula's nine coefficients.
+    """Block (b, k), in one row, sums piece k of image b: ∂L/∂ each of the formula's nine numbers.
 
     Nothing comes from a point whose den is 0, and no slope of the divide from one at infinity.
     """
@@ -67,9 +67,11 @@ def moments(number: type[Any], shared_type: Any, index: Any) -> Any:
 
     def moments_kernel(dxy, source, s, partial):
         shared = cuda.shared.array(NINE, shared_type)
-        me, b, piece = cuda.threadIdx.x, cuda.blockIdx.x, cuda.blockIdx.y
-        width, at = np.int64(s[OUT + WIDTH]), b * COEFFICIENTS
+        width = np.int64(s[OUT + WIDTH])
         points = np.int64(s[OUT + HEIGHT]) * width
+        pieces = (points + POINTS_PER_BLOCK - 1) // POINTS_PER_BLOCK
+        me, b = cuda.threadIdx.x, cuda.blockIdx.x // pieces
+        piece, at = cuda.blockIdx.x - b * pieces, np.uint32(b) * COEFFICIENTS
         begin = piece * POINTS_PER_BLOCK
         a_0 = a_1 = a_2 = a_3 = a_4 = a_5 = a_6 = a_7 = a_8 = zero
         for p in range(begin + me, min_of(begin + POINTS_PER_BLOCK, points), THREADS):
@@ -103,6 +105,6 @@ def moments(number: type[Any], shared_type: Any, index: Any) -> Any:
         cuda.syncthreads()
         if me == 0:
             for k in range(9):
-                partial[(b * cuda.gridDim.y + piece) * 9 + k] = shared[k * THREADS]
+                partial[cuda.blockIdx.x * 9 + k] = shared[k * THREADS]
 
     return moments_kernel

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from stn_ref.backends.cuda.device import device
+from stn_ref.backends.cuda.device import device, remainder
 from stn_ref.backends.cuda.points import splitter
 from stn_ref.backends.cuda.rows import Axis, off_knots
-from stn_ref.backends.scalars import is_finite, whole
+from stn_ref.backends.scalars import clipped, is_finite, period
 
 
 class Taps(NamedTuple):
@@ -31,14 +31,18 @@ def taps(axis: Axis, given: type[Any], number: type[Any]) -> Taps:
     first, reach, normalises = axis.first, axis.reach, axis.normalises
     split, move, of, total = splitter(given, number), off_knots(number), axis.of, axis.total
     slope, by_phi, plus = axis.slope, axis.by_phi, axis.plus
-    drift, drifts = axis.drift, axis.drifts
+    drift, drifts, within = axis.drift, axis.drifts, remainder(given)
     zero, nothing = number(0), tuple(number(0) for _ in range(axis.parameters))
 
     @device
     def enter(x, size, rule, phi, edges):
         below, f, rest, off = split(x)
-        f = move(f, rest, off, edges)
-        return whole(below, size, reach, rule) + first, f, total(f, phi)
+        f, repeats, m = move(f, rest, off, edges), period(size, rule), 0
+        if repeats == 0:
+            m = clipped(below, size, reach)
+        elif is_finite(below):
+            m = int(within(below, given(repeats)))
+        return m + first, f, total(f, phi)
 
     @device
     def value(f, o, phi, edges, inverse):

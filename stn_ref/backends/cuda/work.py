@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stn_ref.backends.cuda import launch, scatter
-from stn_ref.backends.cuda.arrays import Flat, Result, cleared, empty, flat, upload, zeros
+from stn_ref.backends.cuda.arrays import Flat, Result, cleared, flat, upload
 from stn_ref.backends.cuda.device import POINTS_PER_BLOCK
 from stn_ref.backends.cuda.launch import GRID, MATRIX, Numbers, is_wide, kernel, packed, start
 from stn_ref.backends.cuda.rows import Axis, axis
@@ -55,9 +55,9 @@ def from_grid(xy: Any, dtype: Any, stream: Any) -> Source:
     return Source(GRID, given.memory, given, dtype)
 
 
-def from_matrix(coefficients: Array, stream: Any) -> Source:
+def from_matrix(coefficients: Array) -> Source:
     """Points by the centred formula."""
-    return Source(MATRIX, upload(coefficients, stream), None, np.float64)
+    return Source(MATRIX, upload(coefficients), None, np.float64)
 
 
 class Job(NamedTuple):
@@ -129,22 +129,22 @@ def run_backward(
             cleared(dxy, stream)
         return np.zeros((images, 9)), np.zeros(parameters)
     j = job(U, dV, source, options, dtype, dU.flat)
-    dphi = empty(parameters * j.points, dtype)
+    dphi = dU.scratch(parameters * j.points, dtype)
     run = kernel("pulls", j.numbers, j.axes)
     start(run, j.points, stream, dV.memory, U.memory, source.memory, j.reals, j.sizes, dxy, dphi)
     give(dV, dU, source, j, stream, deterministic)
     dA, dPhi = np.zeros((images, 9)), np.zeros(parameters)
     if source.where == MATRIX:
         pieces = -(-(j.points // images) // POINTS_PER_BLOCK)
-        partial = empty(images * pieces * 9, dtype)
+        partial = dU.scratch(images * pieces * 9, dtype)
         run = kernel("moments", j.numbers)
-        launch.blocks(run, (images, pieces), stream, dxy, source.memory, j.sizes, partial)
+        launch.blocks(run, images * pieces, 1, stream, dxy, source.memory, j.sizes, partial)
         dA = fetched(partial, stream).reshape(images, pieces, 9).sum(axis=1)
     if parameters:
         pieces = -(-j.points // POINTS_PER_BLOCK)
-        partial = empty(parameters * pieces, dtype)
+        partial = dU.scratch(parameters * pieces, dtype)
         run = kernel("total", j.numbers)
-        launch.blocks(run, (pieces, parameters), stream, dphi, j.points, partial)
+        launch.blocks(run, pieces, parameters, stream, dphi, j.points, partial)
         dPhi = fetched(partial, stream).reshape(parameters, pieces).sum(axis=1)
     return dA, dPhi
 
@@ -162,8 +162,9 @@ def give(dV: Flat, dU: Result, source: Source, j: Job, stream: Any, deterministi
     if not deterministic:
         run(scatter.FLOAT, launch.dummy(whole.name), launch.dummy("int64"))
         return
-    peaks = zeros(size, whole, stream)
-    sums = zeros(size * (1 if number is np.float32 else 2), np.int64, stream)
+    words = 1 if number is np.float32 else 2  # of a sum
+    peaks = cleared(dU.scratch(size, whole), stream)
+    sums = cleared(dU.scratch(words * size, np.int64), stream)
     run(scatter.PEAK, peaks, sums)
     run(scatter.FIXED, peaks, sums)
     start(kernel("finish", j.numbers), size, stream, peaks, sums, j.sizes, dense)
