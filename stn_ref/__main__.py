@@ -15,7 +15,10 @@ import stn_ref
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; the exit status is 0 unless a check failed (1) or an argument is bad (2)."""
+    """Run one command; the exit status is 0 unless a check failed (1) or an argument is bad (2).
+
+    130 if training was interrupted.
+    """
     parser = argparse.ArgumentParser(prog="python -m stn_ref", description=stn_ref.__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(dest="command", required=True)
@@ -103,7 +106,12 @@ def train_of(arguments: argparse.Namespace) -> int:
         options["seconds"] = 60.0
     if arguments.data is None and os.environ.get("STN_REF_DATA"):
         options["data"] = Path(os.environ["STN_REF_DATA"])
-    print(json.dumps(train(Job(**{name: options[name] for name in Job._fields})), indent=1))
+    try:
+        result = train(Job(**{name: options[name] for name in Job._fields}))
+    except KeyboardInterrupt:
+        print("python -m stn_ref train: stopped; --resume goes on", file=sys.stderr)
+        return 130
+    print(json.dumps(result, indent=1))
     return 0
 
 

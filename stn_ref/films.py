@@ -46,10 +46,11 @@ def training_film(film: Sequence[Frame], title: str = "") -> Figure:
     The channels of feature maps are averaged.
     """
     B, columns = len(film[0].U), len(film)
+    width = 8.4 / max(columns, 6)
     figure, axes = plt.subplots(
         2 * B,
         columns,
-        figsize=(8.4, 0.5 + 2 * B * 8.4 / max(columns, 6)),
+        figsize=(0.4 + columns * width, 0.5 + 2 * B * width),
         layout="constrained",
         squeeze=False,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +47,19 @@ class Job(NamedTuple):
     resume: bool = False
 
 
+@dataclass(frozen=True)
+class Afresh:
+    """Distorts each batch afresh; its text keeps a job from another's checkpoint."""
+
+    task: Task
+    seed: int
+
+    def __call__(
+        self, images: Array, labels: Array, rng: np.random.Generator
+    ) -> tuple[Array, Array]:
+        return distort(self.task, images, labels, rng)[:2]
+
+
 def train(job: Job) -> dict[str, Any]:
     """Train; write weights, history, result and pictures into job.out; return the result.
 
@@ -57,6 +71,8 @@ def train(job: Job) -> dict[str, Any]:
     model = network(
         job.model, task, transformation=job.transformation, transformers=job.transformers
     )
+    if job.data is None and job.download:
+        raise ValueError("there is nowhere to download to: name a directory with --data")
     if job.data is None:
         found = digits(dtype=np.float32)
     else:
@@ -67,12 +83,11 @@ def train(job: Job) -> dict[str, Any]:
     params, _ = model.initialise(np.random.default_rng([job.seed, 0]), x_test.shape[1:])
     optimiser = Adam(Cosine(RATES[job.model.removeprefix("st-")], warm_up=50))
 
-    def prepare(images: Array, labels: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-        return distort(task, images, labels, rng)[:2]
+    afresh = Afresh(task, job.seed)
 
     def run(**options: Any) -> Training:
         images, labels = found.x_train, found.y_train
-        return fit(model, params, images, labels, optimiser=optimiser, prepare=prepare, **options)
+        return fit(model, params, images, labels, optimiser=optimiser, prepare=afresh, **options)
 
     job.out.mkdir(parents=True, exist_ok=True)
     run(steps=1, rng=np.random.default_rng(0))  # compiles what there is to compile
@@ -111,14 +126,19 @@ def train(job: Job) -> dict[str, Any]:
 
 
 def turned_upright(
-    model: Layer, params: Params, images: Array, angle: Array, task: Task
+    model: Layer, params: Params, images: Array, angle: Array, task: Task, *, batch: int = 250
 ) -> dict[str, float]:
     """How the first transformer's angle goes with the true one, if all that it can do is turn.
 
-    To undo a turn by a, T_θ has θ = −a.
+    To undo a turn by a, T_θ has θ = −a. A network that turns all images alike has 0.
     """
-    found = next(iter(warps(model, model.forward(params, images)[1])), None)
-    if found is None or found[0].transformation is not ROTATION or not task.angle:
-        return {}
-    predicted = -found[1].theta[:, 0]
-    return {"angle_correlation": round(float(np.corrcoef(predicted, angle[:, 0])[0, 1]), 4)}
+    thetas = []
+    for k in range(0, len(images), batch):
+        _, cache = model.forward(params, images[k : k + batch])
+        found = next(warps(model, cache), None)
+        if found is None or found[0].transformation is not ROTATION or not task.angle:
+            return {}
+        thetas.append(found[1].theta[:, 0])
+    predicted = -np.concatenate(thetas)
+    related = np.corrcoef(predicted, angle[:, 0])[0, 1] if np.ptp(predicted) else 0.0
+    return {"angle_correlation": round(float(related), 4)}

@@ -19,11 +19,13 @@ class Caches(NamedTuple):
     inner: tuple[Cache, ...]
 
 
-def _layers(layers: tuple[Layer, ...]) -> None:
+def checked_layers(*layers: Layer) -> None:
+    """A TypeError or ValueError, unless there are layers."""
     if not layers:
         raise ValueError("there are no layers; expected at least one")
     for layer in layers:
-        if not all(hasattr(layer, name) for name in ("initialise", "forward", "backward")):
+        methods = all(hasattr(layer, name) for name in ("initialise", "forward", "backward"))
+        if not methods or isinstance(layer, type):
             raise TypeError(f"{layer!r} is no layer; expected one such as Dense(10)")
 
 
@@ -34,7 +36,7 @@ class Sequential:
     layers: tuple[Layer, ...]
 
     def __init__(self, *layers: Layer) -> None:
-        _layers(layers)
+        checked_layers(*layers)
         object.__setattr__(self, "layers", layers)
 
     def initialise(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
@@ -84,7 +86,7 @@ class Parallel:
     layers: tuple[Layer, ...]
 
     def __init__(self, *layers: Layer) -> None:
-        _layers(layers)
+        checked_layers(*layers)
         object.__setattr__(self, "layers", layers)
 
     def initialise(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from stn_ref.equations.arguments import Array, number
-from stn_ref.nn.layer import Params
+from stn_ref.nn.layer import Params, whole
 from stn_ref.nn.trees import mapped, renamed
 
 Schedule: TypeAlias = Callable[[int, float], float]  # of the step and how far training has come
@@ -22,6 +22,10 @@ class Cosine:
 
     peak: float
     warm_up: int = field(default=0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        _at_least_0(self, "peak")
+        whole("warm_up", self.warm_up, least=0)
 
     def __call__(self, step: int, progress: float) -> float:
         return _warm(step, self.warm_up) * self.peak * (1 + cos(pi * progress)) / 2
@@ -35,6 +39,11 @@ class Steps:
     every: int
     factor: float = 0.1
     warm_up: int = field(default=0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        _at_least_0(self, "peak", "factor")
+        whole("every", self.every)
+        whole("warm_up", self.warm_up, least=0)
 
     def __call__(self, step: int, progress: float) -> float:
         return _warm(step, self.warm_up) * self.peak * self.factor ** (step // self.every)
@@ -60,7 +69,8 @@ class SGD:
     localisation: float = field(default=1.0, kw_only=True)
 
     def __post_init__(self) -> None:
-        _checked(self, "momentum")
+        _at_least_0(self, "rate", "localisation")
+        _at_least_0(self, "momentum", below=1)
 
     def initialise(self, params: Params) -> Params:
         return {"velocity": mapped(np.zeros_like, params)}
@@ -93,7 +103,8 @@ class Adam:
     localisation: float = field(default=1.0, kw_only=True)
 
     def __post_init__(self) -> None:
-        _checked(self, "beta1", "beta2")
+        _at_least_0(self, "rate", "localisation", "epsilon")
+        _at_least_0(self, "beta1", "beta2", below=1)
 
     def initialise(self, params: Params) -> Params:
         return {"m": mapped(np.zeros_like, params), "v": mapped(np.zeros_like, params)}
@@ -115,19 +126,20 @@ class Adam:
 def _rates(optimiser: SGD | Adam, params: Params, step: int, progress: float) -> Params:
     """α for each leaf."""
     rate = optimiser.rate
-    alpha = rate(step, progress) if callable(rate) else rate
+    alpha = float(rate(step, progress)) if callable(rate) else rate
     slowed = alpha * optimiser.localisation
     return mapped(lambda name: slowed if "f_loc" in name.split("/") else alpha, renamed(params))
 
 
-def _checked(optimiser: Any, *fractions: str) -> None:
-    """Rates are no less than 0, fractions less than 1 besides."""
-    for name in ("rate", "localisation", *fractions):
-        value = getattr(optimiser, name)
+def _at_least_0(record: Any, *names: str, below: float = np.inf) -> None:
+    """Checks numbers, and makes them Python's: NumPy's would turn float32 weights to float64."""
+    for name in names:
+        value = getattr(record, name)
         if name == "rate" and callable(value):
-            continue
-        below = 1.0 if name in fractions else np.inf
-        if not 0 <= number(name, value) < below:
+            continue  # a schedule
+        value = number(name, value)
+        if not 0 <= value < below:
             raise ValueError(
                 f"{name} is {value}; expected 0 or more{' and less than 1' * (below == 1)}"
             )
+        object.__setattr__(record, name, value)

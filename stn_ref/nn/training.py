@@ -78,7 +78,9 @@ def fit(
     every: int = 100,
     watch: Callable[[Training], object] | None = None,
 ) -> Training:
-    """Make the loss small on shuffled batches, each image once an epoch.
+    """Make the loss small on shuffled batches; no image comes twice in an epoch.
+
+    What is left of an epoch once there is no whole batch in it is not used.
 
     images, labels  (N, …) and (N,); the weights take the dtype of the images
     steps, seconds  when to stop: after so many steps, or so much processor time
@@ -90,20 +92,27 @@ def fit(
     watch           called with the Training before the first step, after `every` so many, and at
                     the end
     Returns the Training at its end.
-    Raises FloatingPointError, which names the step, if a loss is not finite; the checkpoint stays
-    as it was. FileExistsError if there is a checkpoint and `resume` is False, ValueError if it is
-    of another training. TypeError or ValueError if an argument is bad.
+    Trainings are told apart by the text (`repr`) of model, optimiser, loss and prepare, and by the
+    images' shape.
+    Raises FloatingPointError, which names the step, if a loss or a weight is not finite; the
+    checkpoint stays as it was. FileExistsError if there is a checkpoint and `resume` is False,
+    ValueError if it is of another training. TypeError or ValueError if an argument is bad.
     """
-    images, labels = floating("images", images), np.asarray(labels)
-    if len(images) != len(labels) or not len(images):
-        raise ValueError(f"there are {len(images)} images and {len(labels)} labels; expected pairs")
+    images, labels = _pairs(images, labels)
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng is {rng!r}; expected a numpy.random.Generator")
     if (steps is None) == (seconds is None):
         raise ValueError(f"steps is {steps} and seconds is {seconds}; expected one of the two")
     limit = number("seconds", seconds) if steps is None else whole("steps", steps, least=0)
+    if limit < 0:
+        raise ValueError(f"seconds is {seconds}; expected 0 or more")
     size = min(whole("batch", batch), len(images))
     whole("every", every)
     path = None if checkpoint is None else Path(checkpoint)
-    about = f"{model!r} {optimiser!r} batch={size} images={images.shape} {images.dtype}"
+    about = _stable(
+        f"{model!r} {optimiser!r} {loss!r} {prepare!r} batch={size} images={images.shape} "
+        f"{images.dtype} {type(rng.bit_generator).__name__}"
+    )
 
     params = cast(params, images.dtype)
     order = np.arange(len(images))  # all used: the first step draws another
@@ -124,6 +133,7 @@ def fit(
         x, y = images[chosen], labels[chosen]
         if prepare is not None:
             x, y = prepare(x, y, rng)
+            x = x.astype(images.dtype, copy=False)
         with np.errstate(all="ignore"):
             z, cache = model.forward(now.params, x)
             value, dz = loss(z, y)
@@ -131,8 +141,12 @@ def fit(
                 raise FloatingPointError(
                     f"the loss is {value} at step {now.step}: is the rate too high?"
                 )
-            dparams = backward_to_params(model, dz, cache)
+            dparams = backward_to_params(model, dz.astype(z.dtype, copy=False), cache)
             params, state = optimiser.step(now.params, dparams, now.state, now.step, progress)
+            if not all(np.isfinite(leaf).all() for _, leaf in named(params)):
+                raise FloatingPointError(
+                    f"weights are not finite after step {now.step}: is the rate too high?"
+                )
         now.history.append((value, now.seconds + time.process_time() - begin))
         drawn = rng.bit_generator.state
         return Training(params, state, order, place + size, drawn, now.step + 1, now.history)
@@ -152,19 +166,29 @@ def fit(
                 bar.show(min(done / limit, 1.0), f"step {now.step}, loss {now.history[-1][0]:.3f}")
                 if now.step % every == 0:
                     pause()
+            if now.step % every:
+                pause()
         except KeyboardInterrupt:
             if path is not None:
                 _write(path, now, about)
             raise
-    if now.step % every:
-        pause()
     return now
+
+
+def _pairs(images: ArrayLike, labels: ArrayLike) -> tuple[Array, Array]:
+    images, labels = floating("images", images), np.asarray(labels)
+    if images.shape[:1] != labels.shape[:1] or not images.shape[0]:
+        raise ValueError(
+            f"images have shape {images.shape} and labels {labels.shape}; expected one label each, "
+            "and at least one image"
+        )
+    return images, labels
 
 
 def _write(path: Path, now: Training, about: str) -> None:
     trees = {f"params/{name}": leaf for name, leaf in named(now.params)}
     trees |= {f"state/{name}": leaf for name, leaf in named(now.state)}
-    text = {"rng": json.dumps(now.rng, default=np.ndarray.tolist), "about": _stable(about)}
+    text = {"rng": json.dumps(now.rng, default=np.ndarray.tolist), "about": about}
     history = np.reshape(now.history[: now.step], (now.step, 2))
     rest = {"order": now.order, "place": now.place, "history": history}
     write_arrays(path, trees | {name: np.asarray(value) for name, value in (text | rest).items()})
@@ -172,9 +196,9 @@ def _write(path: Path, now: Training, about: str) -> None:
 
 def _read(path: Path, start: Training, about: str) -> Training:
     arrays = read_arrays(path)
-    if str(arrays.get("about")) != _stable(about):
+    if str(arrays.get("about")) != about:
         raise ValueError(
-            f"{path} is of another training: {arrays.get('about')}; this one is {_stable(about)}"
+            f"{path} is of another training: {arrays.get('about')}; this one is {about}"
         )
     trees = {
         kind: {n.removeprefix(kind): a for n, a in arrays.items() if n.startswith(kind)}
@@ -193,7 +217,7 @@ def _read(path: Path, start: Training, about: str) -> Training:
 
 def _stable(about: str) -> str:
     """Without the places in memory of functions, which change from process to process."""
-    return re.sub(r" at 0x[0-9a-f]+", "", about)
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", about)
 
 
 def outputs(model: Layer, params: Params, images: Array, *, batch: int = 250) -> Iterator[Array]:
@@ -204,5 +228,6 @@ def outputs(model: Layer, params: Params, images: Array, *, batch: int = 250) ->
 
 def error_percent(model: Layer, params: Params, images: Array, labels: Array) -> float:
     """How many of a hundred images get another class than their label."""
+    images, labels = _pairs(images, labels)
     classes = [z.argmax(axis=1) for z in outputs(model, params, images)]
     return 100 * float(np.mean(np.concatenate(classes) != labels))

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stn_ref.api import transform, transform_backward
+from stn_ref.backends import BACKENDS
 from stn_ref.equations import AFFINE, BILINEAR, Transformation, target_grid
 from stn_ref.equations.arguments import Array, Size, choice, feature_map, flag, size2
+from stn_ref.equations.kernels import per_axis
 from stn_ref.equations.padding import PADDINGS
 from stn_ref.equations.sampler import Kernels
 from stn_ref.equations.transformation import checked
-from stn_ref.nn.containers import Parallel, Sequential
+from stn_ref.nn.containers import Parallel, Sequential, checked_layers
 from stn_ref.nn.dense import Dense, Flatten
 from stn_ref.nn.layer import Cache, Layer, Params, Shape, backward_to_params, planes
 
@@ -51,11 +53,14 @@ class SpatialTransformer:
     backend: str = field(default="auto", kw_only=True)
 
     def __post_init__(self) -> None:
+        checked_layers(self.localisation)
         checked(self.transformation)
         if self.size is not None:
-            size2(self.size, least=1)
+            object.__setattr__(self, "size", size2(self.size, least=1))
+        per_axis(self.kernel)
         choice("padding", self.padding, tuple(PADDINGS))
         flag("align_corners", self.align_corners)
+        choice("backend", self.backend, ("auto", *BACKENDS))
 
     @property
     def f_loc(self) -> Sequential:
@@ -90,7 +95,7 @@ class SpatialTransformer:
     def _sampled(self, dV: Array, cache: Warp) -> tuple[Array, Array]:
         """dU of the sampler, and a flat dθ."""
         dU, dtheta = transform_backward(dV, cache.U, cache.theta, **self._options)
-        return dU, dtheta.reshape(len(dtheta), -1)
+        return dU, dtheta.reshape(-1, self.transformation.identity().size)
 
     @property
     def _options(self) -> dict[str, Any]:
