@@ -7,7 +7,7 @@
 # angle. Whatever makes the classifier's loss smaller flows back through Eq. 7 to $\theta$, and from
 # there into $f_{loc}$ (§3.4).
 #
-# About fifteen seconds: `python tutorials/06_a_spatial_transformer_learns.py`.
+# About ten seconds: `python tutorials/06_a_spatial_transformer_learns.py`.
 
 # %%
 import os
@@ -123,7 +123,7 @@ print(plots.save(figure, out / "angles.png"))
 
 # %%
 far = [k for d in range(10) for k in np.flatnonzero((test.labels == d) & (abs(true) > 0.8))[:2]]
-figure, axes = plt.subplots(2, 1, figsize=(8.4, 2.1), layout="constrained")
+figure, axes = plt.subplots(2, 1, figsize=(8.4, 1.35), layout="constrained")
 for ax, maps, name in zip(axes, (warp.U, warp.V), "UV", strict=True):
     plots.contact_sheet(np.clip(maps[far], 0, 1), test.labels[far], ax, columns=20)
     ax.text(-0.01, 0.4, f"${name}$", transform=ax.transAxes, ha="right", va="center")
