@@ -13,6 +13,7 @@ from stn_ref.nn import (
     Relu,
     Sequential,
     SpatialTransformer,
+    cast,
     fully_connected,
     softmax_cross_entropy,
 )
@@ -31,6 +32,11 @@ def first(layer, shape):
 
 def forward(layer, shape, x):
     return lambda: layer.forward(first(layer, shape)()[0], x)
+
+
+def backward(layer, shape, x, dy):
+    params, _ = first(layer, shape)()
+    return layer.backward(dy, layer.forward(params, x)[1])
 
 
 def loss(logits, labels):
@@ -108,12 +114,27 @@ BAD = {
     "a transformer on vectors": (
         first(transformer(), (4,)),
         ValueError,
-        "takes (H, W, C); its input has shape (4,)",
+        "SpatialTransformer takes (H, W, C); its input has shape (4,)",
     ),
     "a transformer's input": (
         forward(transformer(), (5, 6, 1), PLANES[0]),
         ValueError,
         "U has shape (5, 6, 1); expected (B, H, W, C)",
+    ),
+    "a transformer's gradient": (
+        lambda: backward(transformer(), (5, 6, 1), PLANES, PLANES[:1]),
+        ValueError,
+        "dy has shape (1, 5, 6, 1); expected (2, 5, 6, 1)",
+    ),
+    "weights in lists": (
+        lambda: cast(([VECTORS, VECTORS],), np.float32),
+        TypeError,
+        "a leaf of the weights is [array(",
+    ),
+    "no weights": (
+        lambda: cast((None, {"W": VECTORS}), np.float32),
+        TypeError,
+        "a leaf of the weights is None; expected an array: weights are tuples and dicts of arrays",
     ),
     "another image size": (
         forward(transformer(), (5, 5, 1), PLANES),

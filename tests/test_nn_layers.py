@@ -130,6 +130,17 @@ def test_single_precision_stays_single_and_is_near_double(name, x, rng):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_weights_in_double_take_images_in_single_there_and_back(name, x, rng):
+    """As `initialise` makes them, whatever comes before and after a transformer."""
+    network = NETWORKS[name]
+    params = trained(network, rng)
+    x = x.astype(np.float32)
+    y, cache = network.forward(params, x)
+    dx, dparams = network.backward(rng.standard_normal(y.shape), cache)
+    assert dx.shape == x.shape and same_bits(dparams, cast(dparams, np.float64))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_nothing_is_written_to_so_that_going_back_twice_gives_the_same(name, x, rng):
     network = NETWORKS[name]
     params = trained(network, rng)

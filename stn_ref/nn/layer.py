@@ -18,7 +18,8 @@ class Layer(Protocol):
     """A function of weights and a batch, and its gradients.
 
     Shapes are without the batch axis; x is (B, H, W, C) or (B, F). Weights are made in double
-    precision (`trees.cast` makes them single); y has the wider dtype of weights and x.
+    precision (`trees.cast` makes them single); y has the wider dtype of weights and x, but a
+    transformer's has x's.
     """
 
     def initialise(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
@@ -55,7 +56,8 @@ def whole(name: str, value: object, *, least: int = 1) -> int:
 def planes(layer: object, input_shape: Sequence[int]) -> tuple[int, int, int]:
     """(H, W, C), or a ValueError that names the layer."""
     if len(input_shape) != 3:
-        raise ValueError(f"{layer} takes (H, W, C); its input has shape {tuple(input_shape)}")
+        name, shape = type(layer).__name__, tuple(input_shape)
+        raise ValueError(f"{name} takes (H, W, C); its input has shape {shape}")
     H, W, C = input_shape
     return H, W, C
 

@@ -11,7 +11,7 @@ import numpy as np
 from stn_ref.api import transform, transform_backward
 from stn_ref.backends import BACKENDS
 from stn_ref.equations import AFFINE, BILINEAR, Transformation, target_grid
-from stn_ref.equations.arguments import Array, Size, choice, feature_map, flag, size2
+from stn_ref.equations.arguments import Array, Size, choice, feature_map, flag, shaped, size2
 from stn_ref.equations.kernels import per_axis
 from stn_ref.equations.padding import PADDINGS
 from stn_ref.equations.sampler import Kernels
@@ -94,6 +94,8 @@ class SpatialTransformer:
 
     def _sampled(self, dV: Array, cache: Warp) -> tuple[Array, Array]:
         """dU of the sampler, and a flat dθ."""
+        # V has U's precision; layers after it, with weights in double, may have sent back more
+        dV = shaped("dy", dV, cache.V.shape).astype(cache.V.dtype, copy=False)
         dU, dtheta = transform_backward(dV, cache.U, cache.theta, **self._options)
         return dU, dtheta.reshape(-1, self.transformation.identity().size)
 

@@ -42,8 +42,20 @@ def renamed(tree: Params, name: str = "") -> Params:
 
 
 def cast(tree: Params, dtype: Any) -> Params:
-    """The same weights in another precision."""
-    return mapped(lambda leaf: np.asarray(leaf).astype(dtype), tree)
+    """The same weights in another precision.
+
+    Raises TypeError if a leaf is no array.
+    """
+
+    def one(leaf: Array) -> Array:
+        if not isinstance(leaf, np.ndarray | np.generic):
+            raise TypeError(
+                f"a leaf of the weights is {leaf!r}; expected an array: "
+                "weights are tuples and dicts of arrays, () where there are none"
+            )
+        return np.asarray(leaf).astype(dtype)
+
+    return mapped(one, tree)
 
 
 def count(tree: Params) -> int:
