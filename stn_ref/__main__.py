@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -45,7 +46,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return run(arguments)
     except (OSError, ValueError, FloatingPointError) as error:
-        print(f"python -m stn_ref {arguments.command}: {error}", file=sys.stderr)
+        message = re.sub(r"\b(resume|download)=True", r"--\1", str(error))  # as it is said here
+        print(f"python -m stn_ref {arguments.command}: {message}", file=sys.stderr)
         return 2
 
 
@@ -55,10 +57,12 @@ def add_train(commands: Any) -> None:
         "train", help="train one of the paper's networks on distorted digits"
     )
     add = parser.add_argument
-    add("--task", default="RTS", help="R, RTS, P, E, TC or addition")
-    add("--model", default="st-fcn", help="fcn, cnn, st-fcn or st-cnn")
+    add("--task", default="RTS", help="R, RTS (unless given), P, E, TC or addition")
+    add("--model", default="st-fcn", help="fcn, cnn, st-fcn (unless given) or st-cnn")
     add(
-        "--transformation", default="affine", help="affine, projective, tps, rotation, attention, …"
+        "--transformation",
+        default="affine",
+        help="affine (unless given), projective, tps, rotation, attention, translation, similarity",
     )
     add("--transformers", type=int, default=1, help="how many, side by side; in a CNN in series")
     limit = parser.add_mutually_exclusive_group()
@@ -66,10 +70,16 @@ def add_train(commands: Any) -> None:
         "--seconds", type=float, help="of processor time, 60 unless --steps is given"
     )
     limit.add_argument("--steps", type=int, help="batches of 256")
-    add("--seed", type=int, default=0, help="of the weights, the batches and their distortions")
-    add("--data", type=Path, help="a directory with MNIST's files; else the digits shipped")
+    add("--seed", type=int, default=0, help="of weights, batches and distortions; 0 unless given")
+    add(
+        "--data",
+        type=Path,
+        help="with MNIST's files; unless given, $STN_REF_DATA, or the digits shipped",
+    )
     add("--download", action="store_true", help="fetch what is missing there")
-    add("--out", type=Path, default=Path("training"), help="where results and pictures go")
+    add(
+        "--out", type=Path, default=Path("training"), help="where results go; training unless given"
+    )
     add("--resume", action="store_true", help="go on from the checkpoint in --out")
 
 

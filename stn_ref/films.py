@@ -71,6 +71,6 @@ def training_film(film: Sequence[Frame], title: str = "") -> Figure:
 
 def every_so_often(film: Sequence[Frame], count: int) -> list[Frame]:
     """So many of the frames, the first and the last among them, close together at the start."""
-    last = len(film) - 1
-    which = np.unique(np.round(last * np.linspace(0, 1, min(count, len(film))) ** 2).astype(int))
-    return [film[k] for k in which]
+    last, n = len(film) - 1, min(count, len(film))
+    squares = np.round(last * np.linspace(0, 1, n) ** 2).astype(int)
+    return [film[k] for k in np.maximum(squares, range(n))]  # where they stand still, the next

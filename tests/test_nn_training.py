@@ -152,6 +152,13 @@ def test_a_model_of_one_layer_trains():
     assert training.params["W"].shape == (16, 3)
 
 
+def test_what_is_no_layer_does_not_train():
+    with pytest.raises(TypeError, match="'st-fcn' is no layer; expected one such as Dense"):
+        fit(
+            "st-fcn", first(), IMAGES, LABELS, optimiser=ADAM, rng=np.random.default_rng(0), steps=1
+        )
+
+
 def test_training_leaves_the_first_weights_alone():
     params = first()
     fit(MODEL, params, IMAGES, LABELS, optimiser=ADAM, rng=np.random.default_rng(0), steps=2)
@@ -165,6 +172,15 @@ def doubled(images, labels, rng):
     return images.astype(np.float64), labels
 
 
+def listed(images, labels, rng):
+    return images.tolist(), labels.tolist()
+
+
+def scalar_loss(z, labels):
+    loss, dz = softmax_cross_entropy(z, labels)
+    return np.float64(loss), dz.tolist()
+
+
 def double_loss(z, labels):
     loss, dz = softmax_cross_entropy(z, labels)
     return loss, dz.astype(np.float64)
@@ -173,7 +189,9 @@ def double_loss(z, labels):
 def test_all_is_in_the_precision_of_the_images():
     single = IMAGES.astype(np.float32)
     plain = trained(images=single)
-    for training in (plain, trained(images=single, prepare=doubled, loss=double_loss)):
+    others = ({"prepare": doubled, "loss": double_loss}, {"prepare": listed, "loss": scalar_loss})
+    for training in (plain, *(trained(images=single, **options) for options in others)):
+        assert {type(loss) for loss, _ in training.history} == {float}
         found = [*leaves(training.params), *leaves(training.state)]
         assert {leaf.dtype for leaf in found} == {np.dtype(np.float32)}
         assert alike(training, plain)
@@ -216,6 +234,8 @@ def test_it_is_watched_before_the_first_step_every_so_often_and_at_the_end(tmp_p
     trained(4, checkpoint=path)
     trained(6, checkpoint=path, resume=True, watch=lambda now: seen.append(now.step))
     assert seen == [6]
+    trained(9, checkpoint=path, resume=True, every=3, watch=lambda now: seen.append(now.step))
+    assert seen[1:] == [6, 9], "again where it goes on: an interrupt may have come between"
 
 
 # --- checkpoints ---
@@ -321,9 +341,11 @@ def test_a_checkpoint_of_another_training_is_an_error_that_tells_both(name, tmp_
     path = tmp_path / "c.npz"
     trained(2, checkpoint=path)
     before = path.read_bytes()
-    message = r"(?s)c\.npz is of another training: Sequential\(.*; this one is Sequential\("
-    with pytest.raises(ValueError, match=message):
+    message = r"c\.npz is of another training: it has .* … where this one has .* …"
+    with pytest.raises(ValueError, match=message) as caught:
         trained(4, checkpoint=path, resume=True, **OTHERS[name])
+    there, here = str(caught.value).split("training: it has ")[1].split(" where this one has ")
+    assert there != here and max(len(there), len(here)) < 200, "a line of each"
     assert path.read_bytes() == before
 
 
@@ -350,7 +372,7 @@ def forgotten(path):
         (pickled, "is no npz of arrays: Object arrays cannot be loaded"),
         (lambda path: path.write_text("a text"), "is no npz of arrays: "),
         (lambda path: path.write_bytes(b""), "is no npz of arrays: "),
-        (lambda path: save_weights(path, first()), "is of another training: None; this one is"),
+        (lambda path: save_weights(path, first()), "is of another training: it has None …"),
         (forgotten, "is of another network: it lacks \\['m/2/W'\\] and has \\[\\]"),
     ],
 )
@@ -478,6 +500,8 @@ def test_a_bar_is_shown_on_a_terminal_only(capsys, monkeypatch):
         ({"steps": None, "seconds": np.nan}, ValueError, "seconds is nan; expected a finite"),
         ({"batch": 0}, ValueError, "batch is 0; expected at least 1"),
         ({"every": 0}, ValueError, "every is 0; expected at least 1"),
+        ({"optimiser": Adam}, TypeError, "optimiser is <class 'stn_ref.nn.optimisers.Adam'>; exp"),
+        ({"optimiser": 0.1}, TypeError, "optimiser is 0.1; expected one such as Adam(1e-3)"),
         ({"rng": 3}, TypeError, "rng is 3; expected a numpy.random.Generator"),
         ({"images": IMAGES[:0]}, ValueError, "images have shape (0, 4, 4, 1) and labels (0,); exp"),
         ({"images": np.ones((12, 4, 4, 1))}, ValueError, "(12, 4, 4, 1) and labels (10,); expect"),

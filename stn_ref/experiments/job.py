@@ -106,15 +106,14 @@ def train(job: Job) -> dict[str, Any]:
     lines = [f"{step},{loss},{seconds}\n" for step, (loss, seconds) in enumerate(training.history)]
     with replacing(job.out / "history.csv") as path:
         path.write_text("step,loss,seconds\n" + "".join(lines))
+    looks = ("transformation", "transformers") if job.model.startswith("st-") else ()
     result = {
         "error_percent": round(error_percent(model, training.params, x_test, y_test), 4),
         "steps": training.step,
         "seconds": round(training.seconds, 2),
         "seed": job.seed,
         "version": stn_ref.__version__,
-        **{
-            name: getattr(job, name) for name in ("task", "model", "transformation", "transformers")
-        },
+        **{name: getattr(job, name) for name in ("task", "model", *looks)},
         "parameters": count(params),
         "training_digits": len(found.x_train),
         "test_digits": len(x_test),

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, floating, number
+from stn_ref.nn.containers import checked_layers
 from stn_ref.nn.layer import Layer, Params, backward_to_params, whole
 from stn_ref.nn.losses import softmax_cross_entropy
 from stn_ref.nn.trees import cast, named
@@ -98,6 +100,9 @@ def fit(
     checkpoint stays as it was. FileExistsError if there is a checkpoint and `resume` is False,
     ValueError if it is of another training. TypeError or ValueError if an argument is bad.
     """
+    checked_layers(model)
+    if isinstance(optimiser, type) or not hasattr(optimiser, "step"):
+        raise TypeError(f"optimiser is {optimiser!r}; expected one such as Adam(1e-3)")
     images, labels = _pairs(images, labels)
     if not isinstance(rng, np.random.Generator):
         raise TypeError(f"rng is {rng!r}; expected a numpy.random.Generator")
@@ -133,15 +138,16 @@ def fit(
         x, y = images[chosen], labels[chosen]
         if prepare is not None:
             x, y = prepare(x, y, rng)
-            x = x.astype(images.dtype, copy=False)
+            x = np.asarray(x, images.dtype)
         with np.errstate(all="ignore"):
             z, cache = model.forward(now.params, x)
             value, dz = loss(z, y)
+            value = float(value)
             if not np.isfinite(value):
                 raise FloatingPointError(
                     f"the loss is {value} at step {now.step}: is the rate too high?"
                 )
-            dparams = backward_to_params(model, dz.astype(z.dtype, copy=False), cache)
+            dparams = backward_to_params(model, np.asarray(dz, z.dtype), cache)
             params, state = optimiser.step(now.params, dparams, now.state, now.step, progress)
             if not all(np.isfinite(leaf).all() for _, leaf in named(params)):
                 raise FloatingPointError(
@@ -159,7 +165,7 @@ def fit(
 
     with Bar("training") as bar:
         try:
-            if now.step == 0:
+            if now.step % every == 0:  # an interrupt may have kept the last one from being watched
                 pause()
             while (done := now.seconds if steps is None else now.step) < limit:
                 now = one(now, done / limit)
@@ -196,10 +202,8 @@ def _write(path: Path, now: Training, about: str) -> None:
 
 def _read(path: Path, start: Training, about: str) -> Training:
     arrays = read_arrays(path)
-    if str(arrays.get("about")) != about:
-        raise ValueError(
-            f"{path} is of another training: {arrays.get('about')}; this one is {about}"
-        )
+    if (kept := str(arrays.get("about"))) != about:
+        raise ValueError(f"{path} is of another training: {_where_they_part(kept, about)}")
     trees = {
         kind: {n.removeprefix(kind): a for n, a in arrays.items() if n.startswith(kind)}
         for kind in ("params/", "state/")
@@ -213,6 +217,14 @@ def _read(path: Path, start: Training, about: str) -> Training:
         len(arrays["history"]),
         [(loss, seconds) for loss, seconds in arrays["history"].tolist()],
     )
+
+
+def _where_they_part(kept: str, now: str) -> str:
+    """A line of each: the text of a whole network fills a screen."""
+    same = len(commonprefix([kept, now]))
+    before = max(now.rfind(" ", 0, max(same - 40, 0)), 0)  # a word's beginning, and a few words
+    there, here = ("…" * (before > 0) + text[before : same + 80] for text in (kept, now))
+    return f"it has {there} … where this one has {here} …"
 
 
 def _stable(about: str) -> str:
