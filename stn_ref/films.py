@@ -47,10 +47,12 @@ def training_film(film: Sequence[Frame], title: str = "") -> Figure:
     """
     B, columns = len(film[0].U), len(film)
     width = 8.4 / max(columns, 6)
+    heights = [a.shape[1] / a.shape[2] for a in (film[0].U, film[0].V)] * B
     figure, axes = plt.subplots(
         2 * B,
         columns,
-        figsize=(0.4 + columns * width, 0.5 + 2 * B * width),
+        figsize=(0.4 + columns * width, 0.5 + sum(heights) * width),
+        height_ratios=heights,
         layout="constrained",
         squeeze=False,
     )
@@ -71,6 +73,6 @@ def training_film(film: Sequence[Frame], title: str = "") -> Figure:
 
 def every_so_often(film: Sequence[Frame], count: int) -> list[Frame]:
     """So many of the frames, the first and the last among them, close together at the start."""
-    last, n = len(film) - 1, min(count, len(film))
-    squares = np.round(last * np.linspace(0, 1, n) ** 2).astype(int)
-    return [film[k] for k in np.maximum(squares, range(n))]  # where they stand still, the next
+    last = len(film) - 1
+    which = np.round(last * np.linspace(0, 1, min(count, len(film))) ** 2).astype(int)
+    return [film[k] for k in np.maximum(which, range(len(which)))]  # none of them twice

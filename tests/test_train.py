@@ -99,7 +99,7 @@ def test_train_writes_weights_history_result_and_pictures(few, tmp_path, capsys)
     assert train(tmp_path / "new", "--task", "R", "--steps", 3, "--seed", 4) == 0
     out, err = capsys.readouterr()
     found = {path.name: path for path in (tmp_path / "new").iterdir()}
-    pictures = {"step_000000.png", "step_000002.png", "step_000003.png", "film.png"}
+    pictures = {"step_000000.png", "step_000002.png", "film.png"}
     assert set(found) == FILES | pictures | {"film.npz"}
     assert min(found[name].stat().st_size for name in pictures) > 5_000
 
@@ -351,10 +351,9 @@ def test_each_of_several_transformers_has_a_film_of_its_own(quick, undrawn, tmp_
         assert not np.allclose(kept[f"xy{k}"][1], kept[f"xy{k}"][0], atol=1e-2)
 
 
-def test_a_film_goes_on_where_it_was_left(rng, tmp_path, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(film, "save", lambda figure, path: drawn.append(path.stem))
-    monkeypatch.setattr(film, "training_film", len)
+@pytest.fixture
+def filmed(rng):
+    """A model, images, and its training after so many steps."""
     model = Sequential(SpatialTransformer(Flatten(), backend="reference"), Flatten(), Dense(2))
     images = rng.uniform(size=(2, 4, 4, 1))
     params, _ = model.initialise(rng, (4, 4, 1))
@@ -363,6 +362,34 @@ def test_a_film_goes_on_where_it_was_left(rng, tmp_path, monkeypatch):
         moved = mapped(lambda leaf: leaf + 0.01 * step, params)
         return job.Training(moved, {}, np.arange(2), 0, {}, step, [])
 
+    return model, images, moment
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The names of pictures, which are not drawn."""
+    names = []
+    monkeypatch.setattr(film, "save", lambda figure, path: names.append(path.stem))
+    monkeypatch.setattr(film, "training_film", len)
+    return names
+
+
+def test_however_long_a_training_is_its_film_stays_short(filmed, drawn, tmp_path, monkeypatch):
+    monkeypatch.setattr(film, "LONG", 8)
+    model, images, moment = filmed
+    taken = film.Film(model, images, tmp_path, resume=False)
+    kept = {}
+    for step in range(0, 102, 2):
+        taken.take(moment(step))
+        kept[step] = [frames[0].step for frames in taken.frames]
+    assert kept[6] == [0, 2, 4, 6]
+    assert kept[22] == [0, 4, 8, 12, 16, 20, 22]
+    assert kept[100] == [0, 16, 32, 48, 64, 80, 96, 100]
+    assert drawn == [f"step_{step:06}" for step in (0, 2, 4, 8, 16, 32, 64)]
+
+
+def test_a_film_goes_on_where_it_was_left(filmed, drawn, tmp_path):
+    model, images, moment = filmed
     whole = film.Film(model, images, tmp_path / "whole", resume=False)
     for step in range(10):
         whole.take(moment(step))
@@ -387,6 +414,10 @@ def test_a_strip_has_a_column_a_frame_and_two_rows_an_image(rng):
     assert [ax.get_title() for ax in axes[0]] == ["step 0", "step 10", "step 300"]
     assert_allclose(axes[0, 0].images[0].get_array(), U[0].mean(axis=-1))
     assert_allclose(axes[3, 2].images[0].get_array(), V[1].mean(axis=-1))
+    figure.canvas.draw()
+    for above, below in (column[:2] for column in axes.T):
+        boxes = [ax.get_window_extent() for ax in (above, below)]
+        assert 0 < boxes[0].y0 - boxes[1].y1 < 0.3 * boxes[0].height, "no gap, though not square"
     assert axes[1, 0].images[0].get_clim() == (0, U[0].mean(axis=-1).max())
     matplotlib.pyplot.close(figure)
 

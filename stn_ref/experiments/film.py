@@ -14,6 +14,7 @@ from stn_ref.nn.weights import read_arrays, write_arrays
 from stn_ref.plots import save
 
 COLUMNS = 7  # of the film strip
+LONG = 4096  # steps; each time a training is twice as long, every other frame goes
 
 
 class Film:
@@ -41,13 +42,16 @@ class Film:
         moment = frames(self.model, training.params, self.images, training.step)
         if not moment:
             return
-        self.frames = [f for f in self.frames if f[0].step < training.step] + [moment]
-        kept = {"step": np.array([f[0].step for f in self.frames])}
+        pace = 1 << (training.step // LONG).bit_length()
+        before = [f for f in self.frames if f[0].step < training.step and f[0].step % pace == 0]
+        self.frames = [*before, moment]
+        steps = [f[0].step for f in self.frames]
+        kept = {"step": np.array(steps)}
         for t in range(len(moment)):
             for name in Frame._fields[1:]:
                 kept[f"{name}{t}"] = np.stack([getattr(f[t], name) for f in self.frames])
         write_arrays(self.out / "film.npz", kept)
-        if (len(self.frames) - 1) & (len(self.frames) - 2) == 0:
+        if _is_due(steps):
             for t, frame in enumerate(moment):
                 self._draw([frame], f"step_{frame.step:06}", t)
 
@@ -60,3 +64,11 @@ class Film:
         several = len(self.frames[0]) > 1
         path = self.out / f"{name}{f'_{transformer + 1}' * several}.png"
         save(training_film(film), path)
+
+
+def _is_due(steps: list[int]) -> bool:
+    """Whether the last is at least twice the one that was drawn before it."""
+    drawn = 0
+    for step in steps:
+        drawn = step if step >= 2 * drawn else drawn
+    return drawn == steps[-1]
