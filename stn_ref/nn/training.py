@@ -222,7 +222,7 @@ def _read(path: Path, start: Training, about: str) -> Training:
 def _where_they_part(kept: str, now: str) -> str:
     """A line of each: the text of a whole network fills a screen."""
     same = len(commonprefix([kept, now]))
-    before = max(now.rfind(" ", 0, max(same - 40, 0)), 0)  # a word's beginning, and a few words
+    before = max(now.rfind(" ", 0, max(same - 40, 0)), 0)  # of a word, a few words earlier
     there, here = ("…" * (before > 0) + text[before : same + 80] for text in (kept, now))
     return f"it has {there} … where this one has {here} …"
 
