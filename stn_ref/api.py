@@ -53,7 +53,7 @@ def sample_backward(
     tie: str = "right",
     backend: str = "auto",
     deterministic: bool = True,
-) -> tuple[Array, Array, tuple[Array, Array]]:
+) -> tuple[Array, Array, tuple[Array, ...]]:
     """The gradients of `sample`: Eq. 6, Eq. 7, and that of the kernels' Φ.
 
     dV   (B, H', W', C)  loss gradient at V, in U's dtype

@@ -172,7 +172,7 @@ def parameters(kernel: eq.Kernel, padding: str, rng: np.random.Generator) -> Rep
         rows = replace(kernel, Phi=tuple(phi_x)), replace(kernel, Phi=tuple(phi_y))
         return eq.sample(U, xy, kernel=rows, padding=padding, fill=_fill(padding))
 
-    def f_backward(dV: Array, phi_x: Array, phi_y: Array) -> tuple[Array, Array]:
+    def f_backward(dV: Array, phi_x: Array, phi_y: Array) -> tuple[Array, ...]:
         return eq.sample_backward(dV, U, xy, kernel=kernel, padding=padding, fill=_fill(padding))[2]
 
     phi = np.array(kernel.Phi)

@@ -19,8 +19,10 @@ class Transformation:
     matrix(theta)                    (B, 3, 3), where T_θ is a matrix on (x, y, 1)
     matrix_backward(dmatrix, theta)  dtheta
 
-    theta is (B, *identity().shape) and G is (H', W', 2) or (B, H', W', 2). A transformation with
-    both matrix functions is sampled by a formula that hits whole pixels exactly at the identity.
+    theta is (B, *identity().shape) and G is (H', W', 2) or (B, H', W', 2); of signals (…, W', 1),
+    of volumes (…, D', H', W', 3), and a matrix is one on (x, 1) or (x, y, z, 1). A transformation
+    with both matrix functions is sampled by a formula that hits whole pixels exactly at the
+    identity.
     """
 
     name: str
@@ -35,6 +37,12 @@ def has_matrix(transformation: object) -> bool:
     """Whether it is a matrix on (x, y, 1), there and back; a user's record may lack the fields."""
     both = (getattr(transformation, name, None) for name in ("matrix", "matrix_backward"))
     return all(function is not None for function in both)
+
+
+def size_of_matrix(transformation: Transformation) -> int:
+    """One more than it has axes."""
+    assert transformation.matrix is not None
+    return len(transformation.matrix(transformation.identity()[None])[0])
 
 
 def checked(transformation: Transformation) -> Transformation:
