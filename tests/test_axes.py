@@ -388,6 +388,108 @@ def test_any_basis_makes_a_transformation_of_volumes(rng):
     stn_ref.check_gradients(cubic.grid, cubic.grid_backward, theta, G, rng=rng).raise_if_wrong()
 
 
+# thin plate splines on volumes
+
+
+CORNERS = eq.target_grid((2, 2, 2)).reshape(-1, 3)
+INSIDE = np.array([[0.1, 0.2, -0.3], [-0.4, 0.5, 0.6], [0.7, -0.2, 0.1]])
+CONTROL = np.concatenate([CORNERS, INSIDE])
+solid = pytest.mark.parametrize("regularisation", [0.0, 0.3])
+
+
+@solid
+def test_a_spline_on_volumes_by_its_definition(regularisation):
+    """Σ w_k U(|p − c_k|) + a·(1, x, y, z) with U(r) = −r, solved for here, apart."""
+    spline = eq.thin_plate_spline(CONTROL, regularisation=regularisation)
+    theta, points = theta_near_identity(spline)[:1], np.array([[0.1, 0.2, 0.9], [-0.7, 1.3, 0]])
+    K = len(CONTROL)
+    L, target = np.zeros((K + 4, K + 4)), np.concatenate([theta[0], np.zeros((4, 3))])
+    for k, l in product(range(K), range(K)):
+        L[k, l] = -np.linalg.norm(CONTROL[k] - CONTROL[l]) + regularisation * (k == l)
+        L[k, K:] = L[K:, k] = 1, *CONTROL[k]
+    w = np.linalg.solve(L, target)
+    for p, got in zip(points, spline.grid(theta, points[None, None])[0, 0, 0], strict=True):
+        bent = sum(w[k] * -np.linalg.norm(p - CONTROL[k]) for k in range(K))
+        assert_allclose(got, bent + w[K] + w[K + 1 :].T @ p, atol=1e-12)
+
+
+@solid
+def test_a_spline_reproduces_affine_maps_of_volumes(regularisation):
+    spline = eq.thin_plate_spline(CONTROL, regularisation=regularisation)
+    A = np.random.default_rng(0).uniform(-1, 1, (1, 3, 4))
+    moved = eq.affine(3).grid(A, CONTROL[None, None])[:, 0, 0]
+    G = 2 * eq.target_grid((3, 4, 5))
+    assert_allclose(spline.grid(moved, G), eq.affine(3).grid(A, G), atol=1e-12)
+    assert_allclose(spline.grid(CONTROL[None], G)[0], G, atol=1e-13)
+
+
+def test_each_control_point_of_a_volume_goes_where_theta_says():
+    spline = eq.thin_plate_spline(CONTROL)
+    theta = theta_near_identity(spline, 1.0)
+    assert_allclose(spline.grid(theta, CONTROL[None, None])[:, 0, 0], theta, atol=1e-12)
+    assert 10 < eq.spline_condition(CONTROL) < 1e4
+
+
+def test_on_volumes_too_regularisation_bends_less_and_misses_the_points():
+    misses = []
+    for regularisation in (0.0, 0.01, 0.1, 1.0, 10.0):
+        spline = eq.thin_plate_spline(CONTROL, regularisation=regularisation)
+        theta = theta_near_identity(spline)
+        misses.append(np.abs(spline.grid(theta, CONTROL[None, None])[:, 0, 0] - theta).max())
+    assert misses == sorted(misses) and misses[0] < 1e-13 and misses[1] > 1e-3
+
+
+@solid
+def test_the_gradients_of_a_spline_on_volumes(regularisation, rng):
+    spline = eq.thin_plate_spline(CONTROL, regularisation=regularisation)
+    theta, G = theta_near_identity(spline), 0.9 * eq.target_grid((2, 3, 2)) + 0.03
+    stn_ref.check_gradients(spline.grid, spline.grid_backward, theta, G, rng=rng).raise_if_wrong()
+    stn_ref.check_gradients(
+        lambda B: B @ theta[:, None, None],
+        lambda dgrid, B: spline.basis_gradient(dgrid, theta),
+        spline.basis(np.stack([G, G])),
+        rng=rng,
+    ).raise_if_wrong()
+    U = rng.standard_normal((2, 3, 4, 3, 1))
+    options = {"transformation": spline, "align_corners": False}
+
+    def pieces(U, theta):
+        return sampler_pieces(source_pixels(theta, spline, (2, 3, 2), U.shape[1:-1], False))
+
+    stn_ref.check_gradients(
+        lambda *a: reference.transform(*a, size=(2, 3, 2), **options),
+        lambda *a: reference.transform_backward(*a, **options),
+        U, theta, rng=rng, knots=no_crossing(pieces),
+    ).raise_if_wrong()  # fmt: skip
+
+
+def test_at_a_control_point_of_a_volume_its_own_slope_is_the_mean_of_both_sides():
+    spline = eq.thin_plate_spline(CONTROL)
+    theta, h = theta_near_identity(spline)[:1], 1e-6
+    for c, step in product(CONTROL, np.eye(3)):
+        dG = spline.grid_backward(np.ones((1, 1, 1, 1, 3)), theta, c[None, None, None])[1]
+        ends = np.stack([c - h * step, c + h * step])[None, None]
+        left, right = spline.grid(theta, ends).sum(axis=-1)[0, 0, 0]
+        assert_allclose(dG.ravel() @ step, (right - left) / (2 * h), atol=1e-8)
+
+
+FLAT = np.array([[0.0, 0, 1], [1, 0, 2], [0, 1, 3], [1, 1, 4], [0.3, 0.7, 2.7]])  # z = 1 + x + 2y
+IMPOSSIBLE = {
+    "three points": (CORNERS[:3], "control_points has 3 points; a spline needs at least 4"),
+    "coplanar": (FLAT, "all lie in one plane; 4 must not"),
+    "nearly coplanar": (FLAT + 1e-9 * np.eye(5, 3, -2), "nearly lie in one plane"),
+    "repeated": ([*CONTROL, CONTROL[2]], "control points 2 and 11 are both at"),
+    "not finite": (CONTROL * np.nan, "not finite"),
+}
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_a_spline_on_volumes_needs_a_tetrahedron(name):
+    control_points, message = IMPOSSIBLE[name]
+    with pytest.raises(ValueError, match=message):
+        eq.thin_plate_spline(control_points)
+
+
 # θ to V
 
 
