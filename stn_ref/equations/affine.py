@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, number_of_axes, shaped, theta_and_lattice
 from stn_ref.equations.lattice import each_point, homogeneous, over_batch, over_points
-from stn_ref.equations.transformation import Transformation
+from stn_ref.equations.transformation import Transformation, named
 
 
 @np.errstate(all="ignore")
@@ -163,7 +163,7 @@ def affine(axes: int) -> Transformation:
     Raises ValueError if axes is none of these.
     """
     n = number_of_axes(axes)
-    return _within_affine(_of("affine", n), np.eye(n, n + 1), lambda A: A, lambda dA, A: dA)
+    return _within_affine(named("affine", n), np.eye(n, n + 1), lambda A: A, lambda dA, A: dA)
 
 
 def attention(axes: int) -> Transformation:
@@ -171,7 +171,7 @@ def attention(axes: int) -> Transformation:
 
     Raises ValueError if axes is none of these.
     """
-    name, start = _of("attention", axes), np.eye(1, 1 + number_of_axes(axes))[0]
+    name, start = named("attention", axes), np.eye(1, 1 + number_of_axes(axes))[0]
     return _within_affine(name, start, attention_matrix, attention_matrix_backward)
 
 
@@ -180,13 +180,8 @@ def translation(axes: int) -> Transformation:
 
     Raises ValueError if axes is none of these.
     """
-    name, start = _of("translation", axes), np.zeros(number_of_axes(axes))
+    name, start = named("translation", axes), np.zeros(number_of_axes(axes))
     return _within_affine(name, start, translation_matrix, translation_matrix_backward)
-
-
-def _of(name: str, axes: int) -> str:
-    """The name; those on the paper's two axes have it plain."""
-    return name if axes == 2 else f"{name} {axes}-D"
 
 
 AFFINE, ATTENTION, TRANSLATION = affine(2), attention(2), translation(2)

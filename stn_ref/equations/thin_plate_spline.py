@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from stn_ref.equations.arguments import Array, number, shaped
 from stn_ref.equations.lattice import homogeneous, target_grid
 from stn_ref.equations.linear import Linear, linear
+from stn_ref.equations.transformation import named
 
 
 def thin_plate_spline(
@@ -52,7 +53,7 @@ def thin_plate_spline(
         slope = d[..., :K] * bend.slope(squared)
         return np.asarray(np.sum(slope[..., None] * offset, axis=-2) + d[..., K : K + n])
 
-    return linear(basis, basis_backward, points, name="thin plate spline")
+    return linear(basis, basis_backward, points, name=named("thin plate spline", n))
 
 
 def spline_condition(

@@ -39,6 +39,11 @@ def has_matrix(transformation: object) -> bool:
     return all(function is not None for function in both)
 
 
+def named(name: str, axes: int) -> str:
+    """The name, plain on the paper's two axes."""
+    return name if axes == 2 else f"{name} {axes}-D"
+
+
 def size_of_matrix(transformation: Transformation) -> int:
     """One more than it has axes."""
     assert transformation.matrix is not None
