@@ -125,7 +125,7 @@ def transform_backward(
 def _checked(U: ArrayLike, theta: ArrayLike, transformation: Transformation) -> tuple[Array, Array]:
     U, theta = feature_map(U), np.asarray(theta)
     if has_matrix(checked(transformation)):
-        matrices(transformation.identity()[None], transformation, U.ndim - 2)
+        matrices(np.array([transformation.identity()], float), transformation, U.ndim - 2)
     if len(in_double(theta, transformation)) != len(U):
         raise ValueError(f"theta has batch {len(theta)} and U has {len(U)}; they must be equal")
     return U, theta

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from stn_ref.equations.arguments import Array
 
 
@@ -47,7 +49,7 @@ def named(name: str, axes: int) -> str:
 def size_of_matrix(transformation: Transformation) -> int:
     """One more than it has axes."""
     assert transformation.matrix is not None
-    return len(transformation.matrix(transformation.identity()[None])[0])
+    return len(transformation.matrix(np.array([transformation.identity()], float))[0])
 
 
 def checked(transformation: Transformation) -> Transformation:

@@ -143,7 +143,7 @@ def _source(
         xy = source_pixels(theta, transformation, size, source, align_corners)
         return from_grid(xy, np.float64, stream)
     with np.errstate(all="ignore"):
-        H = matrices(in_double(theta, transformation), transformation, 2)
+        H = matrices(in_double(theta, transformation), transformation, 2).astype(np.float64)
         e_x, e_y, r_x, r_y = extents(size, source, align_corners)
         ratios = [
             [over(e_x, r_x), over(e_x, r_y), e_x],
