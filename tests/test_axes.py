@@ -654,6 +654,11 @@ BAD = {
         ValueError,
         r"the matrix of affine has shape \(3, 3\); expected \(4, 4\), for U has 3 .* affine\(3\)",
     ),
+    "affine(3) forgotten": (
+        lambda: reference.transform(VOLUME, np.ones((2, 3, 4))),
+        ValueError,
+        r"the matrix of affine has shape \(3, 3\); expected \(4, 4\)",
+    ),
     "a matrix for volumes": (
         lambda: stn_ref.transform(VOLUME[:, 0], np.ones((2, 3, 4)), transformation=eq.affine(3)),
         ValueError,
