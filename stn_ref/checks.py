@@ -9,19 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 
 from stn_ref import equations as eq
 from stn_ref.backends import reference
 from stn_ref.backends.pixels import source_pixels
 from stn_ref.equations.arguments import Array
-from stn_ref.equations.transformation import has_matrix
+from stn_ref.equations.lattice import each_point
+from stn_ref.equations.transformation import has_matrix, named
 from stn_ref.gradcheck import Report, check_gradients
 from stn_ref.knots import no_crossing, sampler_knots, sampler_pieces
 
-Check = Callable[[np.random.Generator], Report]
+Check = Callable[[Generator], Report]
+TIES = ("right", "left", "central")
 
 # a square cut into four triangles at a point off its centre
 MESH = (
@@ -40,6 +44,14 @@ TRANSFORMATIONS = (
     eq.compose(eq.PROJECTIVE, eq.ROTATION),
     eq.compose(eq.AFFINE, eq.thin_plate_spline(MESH[0], regularisation=0.1)),
 )
+SOLID = np.concatenate([eq.target_grid((2, 2, 2)).reshape(-1, 3), [[0.13, 0.07, -0.2]]])
+FAMILY = (eq.affine, eq.attention, eq.translation)
+BENT = eq.compose(eq.affine(3), eq.thin_plate_spline(SOLID, regularisation=0.1))
+FAMILIES = {
+    2: TRANSFORMATIONS,
+    1: tuple(family(1) for family in FAMILY),
+    3: (*(family(3) for family in FAMILY), eq.thin_plate_spline(SOLID), BENT),
+}
 KERNELS = (
     eq.INTEGER,
     eq.BILINEAR,
@@ -52,47 +64,52 @@ KERNELS = (
     eq.normalised(eq.hat(1.5)),
     eq.normalised(eq.gaussian(0.4)),
 )
-SIZE, SOURCE = (3, 4), (5, 6)  # H', W' and H, W
+FEW = (eq.BILINEAR, eq.keys())  # on signals and volumes, where the axes are as on maps
+SIZES = {2: ((3, 4), (5, 6)), 1: ((4,), (6,)), 3: ((2, 3, 2), (3, 2, 4))}  # H', W' and H, W
+SIZE, SOURCE = SIZES[2]
 
 
 def all_checks() -> Iterator[tuple[str, Check]]:
     """(name, check) of everything that has a gradient; check(rng) runs it."""
     yield "f_loc · §3.1", localisation
-    for align_corners in (True, False):
-        yield f"to_pixels · §3.2 · align_corners={align_corners}", partial(pixels, align_corners)
-    for transformation in TRANSFORMATIONS:
-        name = transformation.name
-        yield f"{name}.grid · §3.2", partial(grid, transformation)
-        if has_matrix(transformation):
-            yield f"{name}.matrix · §3.2", partial(matrix, transformation)
-        if isinstance(transformation, eq.Linear):
-            yield f"{name}, dB · §3.2", partial(basis, transformation)
-    for kernel in KERNELS:
-        for padding in eq.PADDINGS:
-            name = f"{kernel.name}, {padding}"
-            yield f"sample · Eqs. 3, 6, 7 · {name}", partial(sampler, kernel, padding)
-            if kernel.Phi:
-                yield f"sample, dΦ · §3.3 · {name}", partial(parameters, kernel, padding)
-    for tie in ("right", "left", "central"):
-        yield f"sample · Eq. 7 · on knots, tie={tie}", partial(on_knots, tie)
-    for transformation in TRANSFORMATIONS:
-        name = transformation.name
-        yield f"transform · §3.2 · {name}", partial(fused, transformation)
-        for tie in ("right", "left", "central"):
-            yield (
-                f"transform · §3.2 · {name}, at the identity, tie={tie}",
-                partial(identity, transformation, tie),
-            )
+    for axes in FAMILIES:
+        yield from checks_of(axes)
     yield "spatial_transformer · §3.4", whole_module
 
 
-def near_identity(transformation: eq.Transformation, rng: np.random.Generator) -> Array:
+def checks_of(axes: int) -> Iterator[tuple[str, Check]]:
+    """Those of maps, or of signals or volumes."""
+    for ac in (True, False):
+        yield named(f"to_pixels · §3.2 · align_corners={ac}", axes), partial(pixels, ac, axes)
+    for transformation in FAMILIES[axes]:
+        name = transformation.name
+        yield f"{name}.grid · §3.2", partial(grid, transformation, axes)
+        if has_matrix(transformation):
+            yield f"{name}.matrix · §3.2", partial(matrix, transformation)
+        if isinstance(transformation, eq.Linear):
+            yield f"{name}, dB · §3.2", partial(basis, transformation, axes)
+    for kernel, padding in product(KERNELS if axes == 2 else FEW, eq.PADDINGS):
+        name = named(f"{kernel.name}, {padding}", axes)
+        yield f"sample · Eqs. 3, 6, 7 · {name}", partial(sampler, kernel, padding, axes)
+        if kernel.Phi:
+            yield f"sample, dΦ · §3.3 · {name}", partial(parameters, kernel, padding, axes)
+    for tie in TIES:
+        yield named(f"sample · Eq. 7 · on knots, tie={tie}", axes), partial(on_knots, tie, axes)
+    for transformation in FAMILIES[axes]:
+        name = f"transform · §3.2 · {transformation.name}"
+        yield name, partial(fused, transformation, axes)
+        for tie in TIES:
+            check = partial(identity, transformation, tie, axes)
+            yield f"{name}, at the identity, tie={tie}", check
+
+
+def near_identity(transformation: eq.Transformation, rng: Generator) -> Array:
     """θ (2, …), the identity and a random step away from it."""
     start = transformation.identity()
     return start + rng.uniform(-0.4, 0.4, (2, *start.shape))
 
 
-def localisation(rng: np.random.Generator) -> Report:
+def localisation(rng: Generator) -> Report:
     U = rng.standard_normal((2, *SOURCE, 1))
     flat = _flat(_busy_layers(rng))
 
@@ -110,18 +127,19 @@ def localisation(rng: np.random.Generator) -> Report:
     )
 
 
-def pixels(align_corners: bool, rng: np.random.Generator) -> Report:
-    grid = rng.uniform(-1.5, 1.5, (2, *SIZE, 2))
+def pixels(align_corners: bool, axes: int, rng: Generator) -> Report:
+    size, source = SIZES[axes]
+    grid = rng.uniform(-1.5, 1.5, (2, *size, axes))
     return check_gradients(
-        lambda grid: eq.to_pixels(grid, SOURCE, align_corners=align_corners),
-        lambda dxy, grid: eq.to_pixels_backward(dxy, SOURCE, align_corners=align_corners),
+        lambda grid: eq.to_pixels(grid, source, align_corners=align_corners),
+        lambda dxy, grid: eq.to_pixels_backward(dxy, source, align_corners=align_corners),
         grid,
         rng=rng,
     )
 
 
-def grid(transformation: eq.Transformation, rng: np.random.Generator) -> Report:
-    theta, G = near_identity(transformation, rng), 0.9 * eq.target_grid(SIZE) + 0.03
+def grid(transformation: eq.Transformation, axes: int, rng: Generator) -> Report:
+    theta, G = near_identity(transformation, rng), 0.9 * eq.target_grid(SIZES[axes][0]) + 0.03
     return check_gradients(
         transformation.grid,
         transformation.grid_backward,
@@ -132,91 +150,82 @@ def grid(transformation: eq.Transformation, rng: np.random.Generator) -> Report:
     )
 
 
-def matrix(transformation: eq.Transformation, rng: np.random.Generator) -> Report:
+def matrix(transformation: eq.Transformation, rng: Generator) -> Report:
     assert transformation.matrix and transformation.matrix_backward
     theta = near_identity(transformation, rng)
     return check_gradients(transformation.matrix, transformation.matrix_backward, theta, rng=rng)
 
 
-def basis(transformation: eq.Linear, rng: np.random.Generator) -> Report:
+def basis(transformation: eq.Linear, axes: int, rng: Generator) -> Report:
     """dB, for a basis that is learnt."""
     theta = near_identity(transformation, rng)
     return check_gradients(
-        lambda B: B @ theta[:, None],
+        lambda B: B @ each_point(theta, axes),
         lambda dgrid, B: transformation.basis_gradient(dgrid, theta),
-        rng.standard_normal((2, *SIZE, len(theta[0]))),
+        rng.standard_normal((2, *SIZES[axes][0], len(theta[0]))),
         rng=rng,
     )
 
 
-def sampler(kernel: eq.Kernel, padding: str, rng: np.random.Generator) -> Report:
+def sampler(kernel: eq.Kernel, padding: str, axes: int, rng: Generator) -> Report:
     options: dict[str, Any] = {"kernel": kernel, "padding": padding, "fill": _fill(padding)}
-    return check_gradients(
-        partial(eq.sample, **options),
-        partial(eq.sample_backward, **options),
-        *_map_and_points(rng),
-        rng=rng,
-        knots=sampler_knots(kernel),
-    )
+    there, back = partial(eq.sample, **options), partial(eq.sample_backward, **options)
+    inputs, knots = _map_and_points(rng, axes), sampler_knots(kernel)
+    return check_gradients(there, back, *inputs, rng=rng, knots=knots)
 
 
-def parameters(kernel: eq.Kernel, padding: str, rng: np.random.Generator) -> Report:
-    """dΦ of both axes, each a row with its own Φ, at points away from every knot."""
-    U, xy = _map_and_points(rng)
+def parameters(kernel: eq.Kernel, padding: str, axes: int, rng: Generator) -> Report:
+    """dΦ of every axis, each a row with its own Φ, at points away from every knot."""
+    U, xy = _map_and_points(rng, axes)
     fractions = np.linspace(0, 1, 50)[:-1]
     ends = np.stack([fractions, fractions - kernel.support, fractions + kernel.support])
     away = np.all(np.abs(ends - np.round(ends)) > 0.1, axis=0)
     xy = np.floor(xy) + rng.choice(fractions[away], xy.shape)
 
-    def f(phi_x: Array, phi_y: Array) -> Array:
-        rows = replace(kernel, Phi=tuple(phi_x)), replace(kernel, Phi=tuple(phi_y))
+    def f(*phis: Array) -> Array:
+        rows = tuple(replace(kernel, Phi=tuple(phi)) for phi in phis)
         return eq.sample(U, xy, kernel=rows, padding=padding, fill=_fill(padding))
 
-    def f_backward(dV: Array, phi_x: Array, phi_y: Array) -> tuple[Array, Array]:
+    def f_backward(dV: Array, *phis: Array) -> tuple[Array, ...]:
         return eq.sample_backward(dV, U, xy, kernel=kernel, padding=padding, fill=_fill(padding))[2]
 
-    phi = np.array(kernel.Phi)
-    return check_gradients(f, f_backward, phi, phi, rng=rng)
+    return check_gradients(f, f_backward, *[np.array(kernel.Phi)] * axes, rng=rng)
 
 
-def on_knots(tie: str, rng: np.random.Generator) -> Report:
-    U, xy = _map_and_points(rng)
-    return check_gradients(
-        eq.sample,
-        partial(eq.sample_backward, tie=tie),
-        U,
-        np.round(xy),
-        rng=rng,
-        knots=sampler_knots(),
-    )
+def on_knots(tie: str, axes: int, rng: Generator) -> Report:
+    U, xy = _map_and_points(rng, axes)
+    back = partial(eq.sample_backward, tie=tie)
+    return check_gradients(eq.sample, back, U, np.round(xy), rng=rng, knots=sampler_knots())
 
 
-def fused(transformation: eq.Transformation, rng: np.random.Generator) -> Report:
+def fused(transformation: eq.Transformation, axes: int, rng: Generator) -> Report:
     """θ to V and back by the centred formula, onto another size."""
+    size, source = SIZES[axes]
 
     def pieces(U: Array, theta: Array) -> Array:
-        return sampler_pieces(source_pixels(theta, transformation, SIZE, SOURCE, False))
+        return sampler_pieces(source_pixels(theta, transformation, size, source, False))
 
     return check_gradients(
-        partial(reference.transform, transformation=transformation, size=SIZE, align_corners=False),
+        partial(reference.transform, transformation=transformation, size=size, align_corners=False),
         partial(reference.transform_backward, transformation=transformation, align_corners=False),
-        rng.standard_normal((2, *SOURCE, 3)),
+        rng.standard_normal((2, *source, 3)),
         near_identity(transformation, rng),
         rng=rng,
         knots=no_crossing(pieces),
     )
 
 
-def identity(transformation: eq.Transformation, tie: str, rng: np.random.Generator) -> Report:
+def identity(transformation: eq.Transformation, tie: str, axes: int, rng: Generator) -> Report:
     """dθ where every point is on a knot: Σ dxy ∂xy/∂θ, with dxy of the same tie."""
-    U = rng.standard_normal((2, *SOURCE, 3))
+    _, source = SIZES[axes]
+    U = rng.standard_normal((2, *source, 3))
     theta = np.stack([transformation.identity()] * 2)
     dV = rng.standard_normal(U.shape)
-    xy = source_pixels(theta, transformation, SOURCE, SOURCE, True)
+    xy = source_pixels(theta, transformation, source, source, True)
     _, dxy, _ = eq.sample_backward(dV, U, xy, tie=tie)
 
     def f(theta: Array) -> Array:
-        return np.asarray(np.sum(dxy * source_pixels(theta, transformation, SOURCE, SOURCE, True)))
+        return np.asarray(np.sum(dxy * source_pixels(theta, transformation, source, source, True)))
 
     def f_backward(dout: Array, theta: Array) -> Array:
         _, dtheta = reference.transform_backward(
@@ -227,7 +236,7 @@ def identity(transformation: eq.Transformation, tie: str, rng: np.random.Generat
     return check_gradients(f, f_backward, theta, rng=rng)
 
 
-def whole_module(rng: np.random.Generator) -> Report:
+def whole_module(rng: Generator) -> Report:
     """The module of §3.4, in U and in every weight of its localisation network."""
     G = eq.target_grid(SIZE)
 
@@ -248,13 +257,14 @@ def whole_module(rng: np.random.Generator) -> Report:
     return check_gradients(f, f_backward, U, *flat, rng=rng, knots=no_crossing(pieces))
 
 
-def _map_and_points(rng: np.random.Generator) -> tuple[Array, Array]:
+def _map_and_points(rng: Generator, axes: int) -> tuple[Array, Array]:
     """U with three channels, and points that lie up to three pixels outside it."""
-    H, W = SOURCE
-    return rng.standard_normal((2, H, W, 3)), rng.uniform(-3, [W + 2, H + 2], (2, *SIZE, 2))
+    size, source = SIZES[axes]
+    ends = [S + 2 for S in source[::-1]]
+    return rng.standard_normal((2, *source, 3)), rng.uniform(-3, ends, (2, *size, axes))
 
 
-def _busy_layers(rng: np.random.Generator) -> list[tuple[Array, Array]]:
+def _busy_layers(rng: Generator) -> list[tuple[Array, Array]]:
     """Localisation layers whose regression weights are not 0, so that every path carries."""
     *hidden, (W, b) = eq.initial_layers(rng, SOURCE[0] * SOURCE[1], (4, 3), eq.AFFINE.identity())
     return [*hidden, (rng.uniform(-0.3, 0.3, W.shape), b)]

@@ -36,7 +36,7 @@ def no_crossing(pieces: Callable[..., Array]) -> Callable[..., float]:
 
 def sampler_pieces(xy: Array, kernel: Kernels = BILINEAR) -> Array:
     """Which smooth piece of Eq. 3 each coordinate is on: knots are where x − m is 0 or ±support."""
-    supports = [k.support for k in per_axis(kernel)]
+    supports = [k.support for k in per_axis(kernel, xy.shape[-1])]
     return np.stack([np.floor(xy + np.multiply(sign, supports)) for sign in (-1, 0, 1)])
 
 

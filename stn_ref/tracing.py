@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from stn_ref.backends.pixels import in_double, source_pixels
 from stn_ref.equations import AFFINE, BILINEAR, Transformation, target_grid
-from stn_ref.equations.arguments import Array, Size, feature_map, size2
+from stn_ref.equations.arguments import Array, Size, feature_map, whole_size
 from stn_ref.equations.kernels import checked_tie, per_axis
 from stn_ref.equations.padding import NOWHERE, OUTSIDE, lost
 from stn_ref.equations.sampler import Kernels, sample, weights_and_slopes
@@ -119,8 +119,8 @@ def trace(
     Returns a Trace; `print` it. Taps out of the kernel's support are left out.
     Raises TypeError or ValueError if an argument has another form.
     """
-    U = feature_map(U)
-    size = size2(U.shape[1:3] if size is None else size)
+    U = feature_map(U, 2)
+    size = whole_size(U.shape[1:3] if size is None else size)
     b, i, j = _place(at, (len(U), *size))
     theta = in_double(theta, transformation)
     if len(theta) != len(U):

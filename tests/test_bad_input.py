@@ -84,7 +84,7 @@ CASES = {
         ValueError,
         "dgrid has shape",
     ),
-    "lattice": (lambda: eq.target_grid((3, 4, 5)), TypeError, "size is (3, 4, 5)"),
+    "lattice": (lambda: eq.target_grid((3, 4, 5, 6)), TypeError, "size is (3, 4, 5, 6)"),
     "pixels": (lambda: eq.to_pixels(XY, (0, 3)), ValueError, "each must be at least 1"),
     "layers": (lambda: eq.f_loc(U, []), ValueError, "layers is empty"),
     "layer's width": (

@@ -75,7 +75,7 @@ def test_check_exits_with_an_error_if_a_gradient_is_wrong(monkeypatch, capsys):
     )
     assert main(["check"]) == 1
     out = capsys.readouterr().out
-    assert "2 wrong" in out and "claimed" in out
+    assert "6 wrong" in out and "claimed" in out
 
 
 def test_info_names_versions_and_backends(capsys):

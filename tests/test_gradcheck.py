@@ -246,7 +246,7 @@ def test_on_a_knot_the_claim_lies_between_the_sides_and_is_named(slope, ok, side
 
 @pytest.mark.parametrize("tie", ["right", "left", "central"])
 def test_the_sampler_takes_the_side_that_its_tie_names(tie, rng):
-    report = on_knots(tie, rng)
+    report = on_knots(tie, 2, rng)
     sides = {row.where.split(",")[0] for row in report.rows if row.input == 1}
     assert f"on a knot: {tie}" in sides
     assert sides <= {f"on a knot: {tie}", "on a knot: either side", "off the knots"}

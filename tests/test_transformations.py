@@ -369,7 +369,7 @@ BAD = {
         r"dgrid has shape \(1, 2, 3, 2\); expected \(4, ",
     ),
     "not finite": (lambda: thin_plate_spline([[np.nan, 0], [1, 0], [0, 1]]), "not finite"),
-    "shape": (lambda: thin_plate_spline(np.zeros((4, 3))), r"expected \(K, 2\)"),
+    "shape": (lambda: thin_plate_spline(np.zeros((4, 4))), r"expected \(K, 2\)"),
     "regularisation": (lambda: thin_plate_spline(regularisation=-1), "regularisation is -1"),
     "degenerate": (
         lambda: piecewise_affine(LINE, [[0, 1, 2]]),

@@ -45,7 +45,7 @@ class Backend(Protocol):
         fill: float = 0.0,
         tie: str = "right",
         deterministic: bool = True,
-    ) -> tuple[Array, Array, tuple[Array, Array]]:
+    ) -> tuple[Array, Array, tuple[Array, ...]]:
         """dU, dxy and dPhi of Eqs. 6 and 7."""
 
     @staticmethod

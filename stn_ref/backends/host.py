@@ -9,7 +9,7 @@ import numpy as np
 
 from stn_ref.backends.pixels import in_double
 from stn_ref.equations import Transformation
-from stn_ref.equations.arguments import Array, Size
+from stn_ref.equations.arguments import Array, Size, feature_map
 from stn_ref.equations.lattice import half_extent
 
 
@@ -21,6 +21,16 @@ def double_at_most(name: str, array: Array, backend: str) -> Array:
             'cast it, or use backend="reference"'
         )
     return array
+
+
+def plane(U: Array, backend: str) -> Array:
+    """U (B, H, W, C): the compiled backends take neither signals nor volumes."""
+    if U.ndim in (3, 5):
+        raise ValueError(
+            f"U has shape {U.shape}; expected (B, H, W, C): the {backend} backend takes no signals "
+            'and no volumes, backend="reference" does'
+        )
+    return double_at_most("U", feature_map(U, 2), backend)
 
 
 def extents(size: Size, source: Size, align_corners: bool) -> list[float]:

@@ -11,9 +11,16 @@ the pixels are therefore computed in one centred formula, in float64, whose step
 c and c̃ are the centre and the half-extent of the input's axes and c′, c̃′ those of the output's,
 r_xy = c̃_x/c̃′_y, and a ratio over 0 is 0; products left to right, then sums left to right.
 At the identity x = j and y = i exactly, so the image comes back unchanged.
+
+A signal has the terms of x alone; a volume has h₁₃ r_xz (k − c′_z) after that of y, then c̃_x h₁₄,
+and a third row. The code goes over the axes, in the order (x, y, z).
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+from operator import add
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +30,7 @@ from stn_ref.equations.lattice import (
     centre,
     half_extent,
     homogeneous,
+    over_points,
     target_grid,
     to_pixels,
     to_pixels_backward,
@@ -38,15 +46,16 @@ def source_pixels(
 
     theta   (B, *identity().shape)
     size    (H', W') of the output, source (H, W) of the input
-    Returns xy (B, H', W', 2), pixels, float64 (or longdouble if θ is).
+    Returns xy (B, H', W', 2), pixels, float64 (or longdouble if θ is); (…, n) for n axes.
     """
     theta = in_double(theta, transformation)
     if not has_matrix(transformation):
         G = target_grid(size, align_corners=align_corners)
         grid = transformation.grid(theta, G)
         return to_pixels(grid, source, align_corners=align_corners)
-    x, y, den = _centred(transformation, theta, size, source, align_corners)
-    return np.stack([x / den + centre(source[1]), y / den + centre(source[0])], axis=-1)
+    *xs, den = _centred(transformation, theta, size, source, align_corners)
+    centres = [centre(S) for S in source[::-1]]
+    return np.stack([x / den + c for x, c in zip(xs, centres, strict=True)], axis=-1)
 
 
 @np.errstate(all="ignore")
@@ -58,7 +67,7 @@ def source_pixels_backward(
     dxy  (B, H', W', 2)
     Returns dtheta (B, *identity().shape), in θ's dtype.
     """
-    size, given = dxy.shape[1:3], np.asarray(theta).dtype
+    size, given = dxy.shape[1:-1], np.asarray(theta).dtype
     theta = in_double(theta, transformation)
     dxy = dxy.astype(theta.dtype, copy=False)
     if not has_matrix(transformation):
@@ -66,13 +75,13 @@ def source_pixels_backward(
         dgrid = to_pixels_backward(dxy, source, align_corners=align_corners)
         dtheta, _ = transformation.grid_backward(dgrid, theta, G)
         return dtheta.astype(given, copy=False)
-    x, y, den = _centred(transformation, theta, size, source, align_corners)
-    d_x, d_y = (np.where(den == 0, 0, dxy[..., a] / den) for a in range(2))
-    dden = -(_times(d_x, x) + _times(d_y, y)) / np.where(den == 0, 1, den)
+    *xs, den = _centred(transformation, theta, size, source, align_corners)
+    ds = [np.where(den == 0, 0, dx / den) for dx in np.moveaxis(dxy, -1, 0)]
+    dden = -_sum(map(_times, ds, xs)) / np.where(den == 0, 1, den)
     # every row of H multiplies the same three things but for the output's units: c̃_x, c̃_y, 1
-    extent_x, extent_y = (half_extent(s, align_corners) for s in (source[1], source[0]))
-    rows = np.stack([d_x * extent_x, d_y * extent_y, dden], axis=-1)
-    dmatrix = np.einsum("bijk,ijl->bkl", rows, _normalised(size, align_corners, theta.dtype))
+    extents = [half_extent(S, align_corners) for S in source[::-1]]
+    rows = np.stack([*(d * extent for d, extent in zip(ds, extents, strict=True)), dden], axis=-1)
+    dmatrix = over_points(rows, _normalised(size, align_corners, theta.dtype))
     assert transformation.matrix_backward is not None
     return transformation.matrix_backward(dmatrix, theta).astype(given, copy=False)
 
@@ -83,28 +92,45 @@ def in_double(theta: ArrayLike, transformation: Transformation) -> Array:
     return theta.astype(np.result_type(theta, np.float64), copy=False)
 
 
-def _centred(
-    transformation: Transformation, theta: Array, size: Size, source: Size, align_corners: bool
-) -> tuple[Array, Array, Array]:
-    """The brackets of x and y, and den: (B, H', W') each."""
+def matrices(theta: Array, transformation: Transformation, axes: int) -> Array:
+    """H (B, n + 1, n + 1), or a ValueError if the transformation is of other axes than U."""
     assert transformation.matrix is not None
     H = np.asarray(transformation.matrix(theta)).astype(theta.dtype, copy=False)
-    h = np.moveaxis(H, 0, -1)[..., None, None]
-    ac = flag("align_corners", align_corners)
-    j, i = np.arange(size[1]) - centre(size[1]), (np.arange(size[0]) - centre(size[0]))[:, None]
-    out_x, out_y = half_extent(size[1], ac), half_extent(size[0], ac)
+    if H.shape != (len(theta), axes + 1, axes + 1):
+        raise ValueError(
+            f"the matrix of {transformation.name} has shape {H.shape[1:]}; expected "
+            f"{(axes + 1, axes + 1)}, for U has {axes} spatial axes: see affine({axes})"
+        )
+    return H
+
+
+def _centred(
+    transformation: Transformation, theta: Array, size: Size, source: Size, align_corners: bool
+) -> list[Array]:
+    """The brackets of x and y, and den: (B, H', W') each."""
+    n, ac = len(size), flag("align_corners", align_corners)
+    h = np.moveaxis(matrices(theta, transformation, n), 0, -1)
+    h = np.expand_dims(h, tuple(range(3, 3 + n)))
+    outs = [half_extent(S, ac) for S in size[::-1]]
+    steps = [(np.arange(S) - centre(S)).reshape(-1, *[1] * a) for a, S in enumerate(size[::-1])]
 
     def row(k: int, extent: float) -> Array:
-        terms = h[k, 0] * _over(extent, out_x) * j + h[k, 1] * _over(extent, out_y) * i
-        return np.asarray(terms + extent * h[k, 2])
+        terms = (h[k, a] * _over(extent, outs[a]) * steps[a] for a in range(n))
+        return np.asarray(_sum(terms) + extent * h[k, n])
 
-    return row(0, half_extent(source[1], ac)), row(1, half_extent(source[0], ac)), row(2, 1.0)
+    extents = [*(half_extent(S, ac) for S in source[::-1]), 1.0]
+    return [row(k, extent) for k, extent in enumerate(extents)]
 
 
 def _normalised(size: Size, align_corners: bool, dtype: np.dtype[np.generic]) -> Array:
     """(j − c′_x)/c̃′_x, (i − c′_y)/c̃′_y and 1: what a row of H multiplies, (H', W', 3)."""
     G = target_grid(size, align_corners=align_corners)
     return homogeneous(G).astype(dtype)
+
+
+def _sum(terms: Iterable[Array]) -> Array:
+    """Left to right, from the first: no 0 is added."""
+    return reduce(add, terms)
 
 
 def _times(d: Array, p: Array) -> Array:

@@ -6,10 +6,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref import equations
-from stn_ref.backends.pixels import in_double, source_pixels, source_pixels_backward
+from stn_ref.backends.pixels import in_double, matrices, source_pixels, source_pixels_backward
 from stn_ref.equations import AFFINE, BILINEAR, Transformation
-from stn_ref.equations.arguments import Array, Size, feature_map, flag, shaped, size2
+from stn_ref.equations.arguments import (
+    Array,
+    Size,
+    feature_map,
+    flag,
+    shaped,
+    sides,
+    whole_size,
+)
 from stn_ref.equations.sampler import Kernels
+from stn_ref.equations.transformation import checked, has_matrix
 
 
 def is_available() -> bool:
@@ -46,7 +55,7 @@ def sample_backward(
     fill: float = 0.0,
     tie: str = "right",
     deterministic: bool = True,
-) -> tuple[Array, Array, tuple[Array, Array]]:
+) -> tuple[Array, Array, tuple[Array, ...]]:
     """Eqs. 6 and 7; see `stn_ref.equations.sample_backward`."""
     flag("deterministic", deterministic)
     return equations.sample_backward(dV, U, xy, kernel=kernel, padding=padding, fill=fill, tie=tie)
@@ -66,7 +75,7 @@ def transform(
 ) -> Array:
     """Warp a feature map: θ to source pixels by the centred formula, then Eq. 3.
 
-    U      (B, H, W, C)             input feature map
+    U      (B, H, W, C)             input feature map; signals and volumes as in `sample`
     theta  (B, *identity().shape)   parameters of the transformation
     size   (H', W') of the output, U's if None
     Returns V (B, H', W', C), in U's dtype and layout. At the identity of a transformation with a
@@ -78,8 +87,8 @@ def transform(
     xy = source_pixels(
         theta,
         transformation,
-        U.shape[1:3] if size is None else size2(size),
-        U.shape[1:3],
+        U.shape[1:-1] if size is None else whole_size(size, U.ndim - 2),
+        U.shape[1:-1],
         align_corners,
     )
     return equations.sample(U, xy, kernel=kernel, padding=padding, fill=fill)
@@ -105,16 +114,18 @@ def transform_backward(
     """
     flag("deterministic", deterministic)
     U, theta = _checked(U, theta, transformation)
-    dV = shaped("dV", dV, (len(U), "H'", "W'", U.shape[3]))
-    xy = source_pixels(theta, transformation, dV.shape[1:3], U.shape[1:3], align_corners)
+    dV = shaped("dV", dV, (len(U), *sides(U.ndim - 2), U.shape[-1]))
+    xy = source_pixels(theta, transformation, dV.shape[1:-1], U.shape[1:-1], align_corners)
     dU, dxy, _ = equations.sample_backward(
         dV, U, xy, kernel=kernel, padding=padding, fill=fill, tie=tie
     )
-    return dU, source_pixels_backward(dxy, theta, transformation, U.shape[1:3], align_corners)
+    return dU, source_pixels_backward(dxy, theta, transformation, U.shape[1:-1], align_corners)
 
 
 def _checked(U: ArrayLike, theta: ArrayLike, transformation: Transformation) -> tuple[Array, Array]:
     U, theta = feature_map(U), np.asarray(theta)
+    if has_matrix(checked(transformation)):
+        matrices(np.array([transformation.identity()], float), transformation, U.ndim - 2)
     if len(in_double(theta, transformation)) != len(U):
         raise ValueError(f"theta has batch {len(theta)} and U has {len(U)}; they must be equal")
     return U, theta

@@ -8,7 +8,16 @@
 §3.4  transformer                         the module
 """
 
-from stn_ref.equations.affine import AFFINE, ATTENTION, ROTATION, SIMILARITY, TRANSLATION
+from stn_ref.equations.affine import (
+    AFFINE,
+    ATTENTION,
+    ROTATION,
+    SIMILARITY,
+    TRANSLATION,
+    affine,
+    attention,
+    translation,
+)
 from stn_ref.equations.compose import compose
 from stn_ref.equations.kernels import BILINEAR, INTEGER, Kernel
 from stn_ref.equations.lattice import target_grid, to_pixels, to_pixels_backward
@@ -36,6 +45,8 @@ __all__ = [
     "Kernel",
     "Linear",
     "Transformation",
+    "affine",
+    "attention",
     "bspline",
     "compose",
     "f_loc",
@@ -58,4 +69,5 @@ __all__ = [
     "thin_plate_spline",
     "to_pixels",
     "to_pixels_backward",
+    "translation",
 ]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array, shaped, theta_and_lattice
-from stn_ref.equations.lattice import homogeneous, over_batch
-from stn_ref.equations.transformation import Transformation
+from stn_ref.equations.arguments import Array, number_of_axes, shaped, theta_and_lattice
+from stn_ref.equations.lattice import each_point, homogeneous, over_batch, over_points
+from stn_ref.equations.transformation import Transformation, named
 
 
 @np.errstate(all="ignore")
@@ -20,11 +20,12 @@ def affine_grid(theta: ArrayLike, G: ArrayLike) -> Array:
 
     theta  (B, 2, 3)                       A_θ
     G      (H', W', 2) or (B, H', W', 2)   target points, normalised, (x, y)
-    Returns T_θ(G) (B, H', W', 2), normalised, in the wider dtype of θ and G.
+    Returns T_θ(G) (B, H', W', 2), normalised, in the wider dtype of θ and G. A θ of (B, 1, 2) or
+    (B, 3, 4) sends the points of signals, (x), or of volumes, (x, y, z).
     Raises TypeError or ValueError if θ or G has another form.
     """
-    theta, G = theta_and_lattice(theta, G, (2, 3))
-    A_T = theta.swapaxes(1, 2)[:, None]
+    theta, G = _matrix_and_lattice(theta, G)
+    A_T = each_point(theta.swapaxes(1, 2), G.shape[-1])
     return np.asarray(homogeneous(G) @ A_T)
 
 
@@ -38,13 +39,20 @@ def affine_grid_backward(dgrid: ArrayLike, theta: ArrayLike, G: ArrayLike) -> tu
     dgrid  (B, H', W', 2)  gradient of the loss at the source points
     Returns dtheta (B, 2, 3) in θ's dtype and dG in G's shape and dtype.
     """
-    theta, G = theta_and_lattice(theta, G, (2, 3))
-    dgrid = shaped("dgrid", dgrid, (len(theta), *G.shape[-3:]))
-    P = np.broadcast_to(homogeneous(G), (*dgrid.shape[:-1], 3))
-    dtheta = np.einsum("bijk,bijl->bkl", dgrid, P)
-    dG = dgrid @ theta[:, None, :, :2]
+    theta, G = _matrix_and_lattice(theta, G)
+    axes = G.shape[-1]
+    dgrid = shaped("dgrid", dgrid, (len(theta), *G.shape[-1 - axes :]))
+    dtheta = over_points(dgrid, homogeneous(G))
+    dG = dgrid @ each_point(theta[..., :-1], axes)
     dG = over_batch(dG, G)
     return dtheta.astype(theta.dtype, copy=False), dG.astype(G.dtype, copy=False)
+
+
+def _matrix_and_lattice(theta: ArrayLike, G: ArrayLike) -> tuple[Array, Array]:
+    """A_θ (B, n, n + 1) and G of n axes; what is of no such shape is held to n = 2."""
+    shape = np.shape(theta)[1:]
+    axes = shape[0] if shape in ((1, 2), (3, 4)) else 2
+    return theta_and_lattice(theta, G, (axes, axes + 1), axes)
 
 
 def attention_matrix(theta: Array) -> Array:
@@ -53,27 +61,28 @@ def attention_matrix(theta: Array) -> Array:
         A_θ = [ s  0  t_x ]
               [ 0  s  t_y ]                                                   Eq. 2
 
-    theta  (B, 3)  s, t_x, t_y
-    Returns A_θ (B, 2, 3).
+    theta  (B, 3)  s, t_x, t_y; of n axes (B, 1 + n), one s for all and a t for each
+    Returns A_θ (B, 2, 3), of n axes (B, n, n + 1).
     """
-    s, t_x, t_y = theta.T
-    return _rows([s, 0, t_x], [0, s, t_y])
+    s, t = theta[:, :1, None], theta[:, 1:, None]
+    return np.concatenate([np.where(np.eye(t.shape[1]), s, 0), t], axis=2)
 
 
 def attention_matrix_backward(dA: Array, theta: Array) -> Array:
     """ds = dA_11 + dA_22, dt_x = dA_13, dt_y = dA_23; dA (B, 2, 3) → dθ (B, 3).    Eq. 2"""
-    return np.stack([dA[:, 0, 0] + dA[:, 1, 1], dA[:, 0, 2], dA[:, 1, 2]], axis=-1)
+    ds = np.trace(dA, axis1=1, axis2=2)[:, None]
+    return np.concatenate([ds, dA[..., -1]], axis=1)
 
 
 def translation_matrix(theta: Array) -> Array:
-    """[1 0 t_x; 0 1 t_y] from θ (B, 2) = t_x, t_y.                              §3.2"""
-    t_x, t_y = theta.T
-    return _rows([1, 0, t_x], [0, 1, t_y])
+    """[1 0 t_x; 0 1 t_y] from θ (B, 2) = t_x, t_y, of n axes (B, n).                §3.2"""
+    s = np.ones_like(theta[:, :1])
+    return attention_matrix(np.concatenate([s, theta], axis=1))
 
 
 def translation_matrix_backward(dA: Array, theta: Array) -> Array:
     """dt_x = dA_13, dt_y = dA_23; dA (B, 2, 3) → dθ (B, 2)."""
-    return dA[:, :, 2]
+    return dA[..., -1]
 
 
 def similarity_matrix(theta: Array) -> Array:
@@ -120,36 +129,62 @@ def _within_affine(
 ) -> Transformation:
     """The transformation whose θ makes an affine matrix A(θ): Eq. 1 does the rest."""
     parameters = np.shape(identity)
+    axes = A(np.array(identity, float)[None]).shape[1]
 
     def grid(theta: ArrayLike, G: ArrayLike) -> Array:
-        theta, G = theta_and_lattice(theta, G, parameters)
+        theta, G = theta_and_lattice(theta, G, parameters, axes)
         return affine_grid(A(theta), G)
 
     @np.errstate(all="ignore")
     def grid_backward(dgrid: ArrayLike, theta: ArrayLike, G: ArrayLike) -> tuple[Array, Array]:
-        theta, G = theta_and_lattice(theta, G, parameters)
+        theta, G = theta_and_lattice(theta, G, parameters, axes)
         dA, dG = affine_grid_backward(dgrid, A(theta), G)
         return A_backward(dA, theta), dG
 
     def matrix(theta: ArrayLike) -> Array:
         theta = shaped("theta", theta, ("B", *parameters))
-        last = np.broadcast_to(np.array([0, 0, 1], theta.dtype), (len(theta), 1, 3))
+        last = np.broadcast_to(np.eye(axes + 1, dtype=theta.dtype)[-1:], (len(theta), 1, axes + 1))
         return np.concatenate([A(theta), last], axis=1)
 
     @np.errstate(all="ignore")
     def matrix_backward(dmatrix: ArrayLike, theta: ArrayLike) -> Array:
         theta = shaped("theta", theta, ("B", *parameters))
-        dmatrix = shaped("dmatrix", dmatrix, (len(theta), 3, 3))
-        return A_backward(dmatrix[:, :2], theta).astype(theta.dtype)
+        dmatrix = shaped("dmatrix", dmatrix, (len(theta), axes + 1, axes + 1))
+        return A_backward(dmatrix[:, :-1], theta).astype(theta.dtype)
 
     return Transformation(
         name, lambda: np.array(identity, float), grid, grid_backward, matrix, matrix_backward
     )
 
 
-AFFINE = _within_affine("affine", [[1, 0, 0], [0, 1, 0]], lambda A: A, lambda dA, A: dA)
-ATTENTION = _within_affine("attention", [1, 0, 0], attention_matrix, attention_matrix_backward)
-TRANSLATION = _within_affine("translation", [0, 0], translation_matrix, translation_matrix_backward)
+def affine(axes: int) -> Transformation:
+    """Eq. 1 on signals (1 axis), maps (2) or volumes (3): θ is A_θ, (B, n, n + 1).
+
+    Raises ValueError if axes is none of these.
+    """
+    n = number_of_axes(axes)
+    return _within_affine(named("affine", n), np.eye(n, n + 1), lambda A: A, lambda dA, A: dA)
+
+
+def attention(axes: int) -> Transformation:
+    """Eq. 2 on 1, 2 or 3 axes: θ is s, t_x[, t_y[, t_z]].
+
+    Raises ValueError if axes is none of these.
+    """
+    name, start = named("attention", axes), np.eye(1, 1 + number_of_axes(axes))[0]
+    return _within_affine(name, start, attention_matrix, attention_matrix_backward)
+
+
+def translation(axes: int) -> Transformation:
+    """Translation on 1, 2 or 3 axes: θ is t_x[, t_y[, t_z]].
+
+    Raises ValueError if axes is none of these.
+    """
+    name, start = named("translation", axes), np.zeros(number_of_axes(axes))
+    return _within_affine(name, start, translation_matrix, translation_matrix_backward)
+
+
+AFFINE, ATTENTION, TRANSLATION = affine(2), attention(2), translation(2)
 SIMILARITY = _within_affine(
     "similarity", [1, 0, 0, 0], similarity_matrix, similarity_matrix_backward
 )

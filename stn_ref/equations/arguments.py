@@ -10,9 +10,26 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array: TypeAlias = NDArray[Any]
-Size: TypeAlias = tuple[int, int]
+Size: TypeAlias = tuple[int, ...]
 
 FLOATS = (np.float32, np.float64, np.longdouble)
+SIDES, COORDINATES = ("D", "H", "W"), ("x", "y", "z")  # of an array, and of a point in it
+SIZES = {
+    1: "one integer, (width,)",
+    2: "two integers, (height, width)",
+    3: "three integers, (depth, height, width)",
+    None: "two integers, (height, width), or one or three of them",
+}
+
+
+def sides(axes: int) -> tuple[str, ...]:
+    """The output's: W', or H' and W', or D', H' and W'."""
+    return tuple(f"{side}'" for side in SIDES[-axes:])
+
+
+def coordinates(axes: int) -> str:
+    """(x), (x, y) or (x, y, z): the last side's comes first."""
+    return f"({', '.join(COORDINATES[:axes])})"
 
 
 def floating(name: str, value: ArrayLike) -> Array:
@@ -49,20 +66,28 @@ def shaped(name: str, value: ArrayLike, expected: Sequence[int | str]) -> Array:
     return array
 
 
-def feature_map(U: ArrayLike) -> Array:
-    """U (B, H, W, C) with at least one pixel; B and C may be 0."""
-    array = shaped("U", U, ("B", "H", "W", "C"))
-    if 0 in array.shape[1:3]:
-        raise ValueError(f"U has shape {array.shape}; H and W must be at least 1")
+def feature_map(U: ArrayLike, axes: int | None = None) -> Array:
+    """U (B, H, W, C), a signal (B, W, C) or a volume (B, D, H, W, C); B and C may be 0.
+
+    axes  how many between B and C; None for any of these
+    """
+    array = floating("U", U)
+    axes = axes or (array.ndim - 2 if array.ndim in (3, 4, 5) else 2)
+    array = shaped("U", array, ("B", *SIDES[-axes:], "C"))
+    if 0 in array.shape[1:-1]:
+        least = " and ".join(SIDES[-axes:])
+        raise ValueError(f"U has shape {array.shape}; {least} must be at least 1")
     return array
 
 
-def points(name: str, value: ArrayLike, batch: int | None = None) -> Array:
-    """(B, H', W', 2), last axis (x, y), of the same batch as the feature map."""
+def points(name: str, value: ArrayLike, axes: int, batch: int | None = None) -> Array:
+    """(B, H', W', 2), last axis (x, y), of as many axes and the same batch as the feature map."""
     array = floating(name, value)
-    if array.ndim != 4 or array.shape[-1] != 2:
+    if array.ndim != axes + 2 or array.shape[-1] != axes:
+        wanted = ", ".join(("B", *sides(axes), str(axes)))
         raise ValueError(
-            f"{name} has shape {array.shape}; expected (B, H', W', 2), last axis 2, (x, y)"
+            f"{name} has shape {array.shape}; expected ({wanted}), last axis {axes}, "
+            f"{coordinates(axes)}"
         )
     if batch is not None and len(array) != batch:
         raise ValueError(f"{name} has batch {len(array)} and U has {batch}; they must be equal")
@@ -70,28 +95,37 @@ def points(name: str, value: ArrayLike, batch: int | None = None) -> Array:
 
 
 def theta_and_lattice(
-    theta: ArrayLike, G: ArrayLike, parameters: Sequence[int]
+    theta: ArrayLike, G: ArrayLike, parameters: Sequence[int], axes: int | None
 ) -> tuple[Array, Array]:
-    """θ (B, *parameters) and G (H', W', 2) or (B, H', W', 2)."""
+    """θ (B, *parameters) and G (H', W', 2) or (B, H', W', 2), where axes is 2; None for any."""
     theta, G = shaped("theta", theta, ("B", *parameters)), floating("G", G)
-    if G.ndim not in (3, 4) or G.shape[-1] != 2:
-        raise ValueError(f"G has shape {G.shape}; expected (H', W', 2) or (B, H', W', 2)")
-    if G.ndim == 4 and len(G) != len(theta):
+    axes = axes or (G.shape[-1] if G.shape[-1:] in ((1,), (3,)) else 2)
+    if G.ndim not in (axes + 1, axes + 2) or G.shape[-1] != axes:
+        one = ", ".join((*sides(axes), str(axes)))
+        raise ValueError(f"G has shape {G.shape}; expected ({one}) or (B, {one})")
+    if G.ndim == axes + 2 and len(G) != len(theta):
         raise ValueError(f"G has batch {len(G)} and theta has {len(theta)}; they must be equal")
     return theta, G
 
 
-def size2(size: object, *, least: int = 0) -> Size:
-    """Two whole numbers, (height, width)."""
+def number_of_axes(axes: object) -> int:
+    """1, 2 or 3."""
+    if isinstance(axes, bool) or not isinstance(axes, int | np.integer) or not 1 <= axes <= 3:
+        raise ValueError(f"axes is {axes!r}; expected 1, 2 or 3")
+    return int(axes)
+
+
+def whole_size(size: object, axes: int | None = 2, *, least: int = 0) -> Size:
+    """Whole numbers, one an axis, (height, width) for two; axes is None for one to three."""
     if (
         not isinstance(size, Sequence | np.ndarray)
-        or np.shape(size) != (2,)
+        or np.shape(size) not in ([(1,), (2,), (3,)] if axes is None else [(axes,)])
         or not all(isinstance(s, int | np.integer) and not isinstance(s, bool) for s in size)
     ):
-        raise TypeError(f"size is {size!r}; expected two integers, (height, width)")
+        raise TypeError(f"size is {size!r}; expected {SIZES[axes]}")
     if min(size) < least:
         raise ValueError(f"size is {tuple(size)}; each must be at least {least}")
-    return int(size[0]), int(size[1])
+    return tuple(int(s) for s in size)
 
 
 def choice(name: str, value: object, options: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, shaped, theta_and_lattice
-from stn_ref.equations.transformation import Transformation, checked, has_matrix
+from stn_ref.equations.transformation import Transformation, checked, has_matrix, size_of_matrix
 
 
 def compose(outer: Transformation, inner: Transformation) -> Transformation:
@@ -21,6 +21,9 @@ def compose(outer: Transformation, inner: Transformation) -> Transformation:
     """
     shapes = [np.shape(checked(t).identity()) for t in (outer, inner)]
     split, total = prod(shapes[0]), prod(shapes[0]) + prod(shapes[1])
+    both = has_matrix(outer) and has_matrix(inner)
+    if both and size_of_matrix(outer) != size_of_matrix(inner):
+        raise ValueError(f"{outer.name} and {inner.name} are of different numbers of axes")
 
     def parts(theta: Array) -> tuple[Array, Array]:
         first, second = theta[:, :split], theta[:, split:]
@@ -34,12 +37,12 @@ def compose(outer: Transformation, inner: Transformation) -> Transformation:
         return np.concatenate([np.ravel(t.identity()) for t in (outer, inner)])
 
     def grid(theta: ArrayLike, G: ArrayLike) -> Array:
-        theta, G = theta_and_lattice(theta, G, (total,))
+        theta, G = theta_and_lattice(theta, G, (total,), None)
         first, second = parts(theta)
         return outer.grid(first, inner.grid(second, G))
 
     def grid_backward(dgrid: Array, theta: ArrayLike, G: ArrayLike) -> tuple[Array, Array]:
-        theta, G = theta_and_lattice(theta, G, (total,))
+        theta, G = theta_and_lattice(theta, G, (total,), None)
         first, second = parts(theta)
         dfirst, dmiddle = outer.grid_backward(dgrid, first, inner.grid(second, G))
         dsecond, dG = inner.grid_backward(dmiddle, second, G)
@@ -60,6 +63,6 @@ def compose(outer: Transformation, inner: Transformation) -> Transformation:
         return joined(outer.matrix_backward(dfirst, first), inner.matrix_backward(dsecond, second))
 
     name = f"{outer.name} after {inner.name}"
-    if has_matrix(outer) and has_matrix(inner):
+    if both:
         return Transformation(name, identity, grid, grid_backward, matrix, matrix_backward)
     return Transformation(name, identity, grid, grid_backward)

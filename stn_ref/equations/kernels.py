@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from stn_ref.equations.arguments import Array, choice
+from stn_ref.equations.arguments import Array, choice, coordinates
 
 Function = Callable[[Any, tuple[float, ...]], Any]
 
@@ -44,12 +44,15 @@ class Kernel:
             )
 
 
-def per_axis(kernel: Kernel | tuple[Kernel, Kernel]) -> tuple[Kernel, Kernel]:
-    """The kernels of x and of y, one Φ each: one kernel given serves both."""
-    pair = kernel if isinstance(kernel, tuple | list) else (kernel, kernel)
-    if len(pair) != 2 or not all(isinstance(k, Kernel) for k in pair):
-        raise TypeError(f"kernel is {kernel!r}; expected a Kernel or two, one an axis, (x, y)")
-    return pair[0], pair[1]
+def per_axis(kernel: Kernel | tuple[Kernel, ...], axes: int = 2) -> tuple[Kernel, ...]:
+    """The kernels of x and of y, one Φ each, or of x alone or z too: one kernel serves all."""
+    each = tuple(kernel) if isinstance(kernel, tuple | list) else (kernel,) * axes
+    if len(each) != axes or not all(isinstance(k, Kernel) for k in each):
+        many = ("one", "two", "three")[axes - 1]
+        raise TypeError(
+            f"kernel is {kernel!r}; expected a Kernel or {many}, one an axis, {coordinates(axes)}"
+        )
+    return each
 
 
 def no_parameters(t: Any, phi: tuple[float, ...]) -> tuple[Any, ...]:
@@ -120,10 +123,10 @@ def eq7_as_printed(t: Array) -> Array:
 TIES = ("right", "left", "central", "paper")
 
 
-def checked_tie(tie: str, kernels: tuple[Kernel, Kernel]) -> str:
+def checked_tie(tie: str, kernels: tuple[Kernel, ...]) -> str:
     """The tie; a ValueError if there is none of this name, or none for these kernels."""
-    if choice("tie", tie, TIES) == "paper" and kernels != (BILINEAR, BILINEAR):
-        raise ValueError('tie="paper" is Eq. 7 as printed; it needs kernel=BILINEAR on both axes')
+    if choice("tie", tie, TIES) == "paper" and any(k != BILINEAR for k in kernels):
+        raise ValueError('tie="paper" is Eq. 7 as printed; it needs kernel=BILINEAR on every axis')
     return tie
 
 

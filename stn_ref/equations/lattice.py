@@ -11,10 +11,12 @@ and a pixel p has the normalised coordinate (p − c)/c̃.
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array, Size, flag, points, size2
+from stn_ref.equations.arguments import Array, Size, flag, points, whole_size
 
 
 def centre(size: int) -> float:
@@ -34,13 +36,13 @@ def target_grid(size: Size, *, align_corners: bool = True) -> Array:
 
     size           (H', W') of the output feature map; 0 gives an empty lattice
     align_corners  whether ±1 are the corner pixels' centres or their outer edges
-    Returns G (H', W', 2), normalised, (x, y), float64. An axis of one pixel has G = 0.
-    Raises TypeError or ValueError if size is not two integers of at least 0.
+    Returns G (H', W', 2), normalised, (x, y), float64. An axis of one pixel has G = 0. Of a signal,
+    (W',), it is (W', 1), of a volume, (D', H', W'), it is (D', H', W', 3), last axis (x, y, z).
+    Raises TypeError or ValueError if size is not one to three integers of at least 0.
     """
-    height, width = size2(size)
-    ac = flag("align_corners", align_corners)
-    x, y = np.meshgrid(_normalised_axis(width, ac), _normalised_axis(height, ac))
-    return np.stack([x, y], axis=-1)
+    size, ac = whole_size(size, None), flag("align_corners", align_corners)
+    y_and_x = np.meshgrid(*(_normalised_axis(S, ac) for S in size), indexing="ij")
+    return np.stack(y_and_x[::-1], axis=-1)
 
 
 def _normalised_axis(size: int, align_corners: bool) -> Array:
@@ -49,13 +51,26 @@ def _normalised_axis(size: int, align_corners: bool) -> Array:
 
 
 def homogeneous(G: Array) -> Array:
-    """(x, y, 1) of every point, (…, 3) from (…, 2)."""
+    """(x, y, 1) of every point, (…, 3) from (…, 2): one more than there are axes."""
     return np.concatenate([G, np.ones_like(G[..., :1])], axis=-1)
 
 
 def over_batch(d: Array, G: Array) -> Array:
     """The gradient of a lattice that serves the whole batch is the sum over it."""
-    return d.sum(axis=0) if G.ndim == 3 else d
+    return d.sum(axis=0) if G.ndim < d.ndim else d
+
+
+def each_point(M: Array, axes: int) -> Array:
+    """A matrix for each image, (B, K, L), beside its points: (B, 1, K, L) for two axes."""
+    return np.expand_dims(M, tuple(range(1, axes)))
+
+
+def over_points(p: Array, q: Array) -> Array:
+    """Σ_i p_i q_i^T, (B, K, L), of p (B, H', W', K) and q (B, H', W', L) or (H', W', L)."""
+    N = prod(p.shape[1:-1])
+    flat_p = p.reshape(len(p), N, p.shape[-1])
+    flat_q = q.reshape(len(p) if q.ndim == p.ndim else 1, N, q.shape[-1])
+    return np.asarray(flat_p.swapaxes(1, 2) @ flat_q)
 
 
 @np.errstate(all="ignore")
@@ -64,12 +79,13 @@ def to_pixels(grid: ArrayLike, size: Size, *, align_corners: bool = True) -> Arr
 
         x = c̃ x^s + c                                                         §3.2
 
-    grid  (B, H', W', 2)  source points, normalised, (x, y)
+    grid  (B, H', W', 2)  source points, normalised, (x, y); (x) or (x, y, z) of other axes
     size  (H, W) of the input feature map
     Returns xy (B, H', W', 2), pixels, centres at 0..W−1 and 0..H−1, in grid's dtype.
     Raises TypeError or ValueError if grid or size has another form.
     """
-    grid = points("grid", grid)
+    size = whole_size(size, None, least=1)
+    grid = points("grid", grid, len(size))
     scale, shift = _pixel_map(size, align_corners, grid.dtype)
     return grid * scale + shift
 
@@ -84,13 +100,13 @@ def to_pixels_backward(dxy: ArrayLike, size: Size, *, align_corners: bool = True
     size  (H, W) of the input feature map
     Returns dgrid (B, H', W', 2), in dxy's dtype.
     """
-    dxy = points("dxy", dxy)
+    size = whole_size(size, None, least=1)
+    dxy = points("dxy", dxy, len(size))
     scale, _ = _pixel_map(size, align_corners, dxy.dtype)
     return dxy * scale
 
 
 def _pixel_map(size: Size, align_corners: bool, dtype: np.dtype[np.generic]) -> tuple[Array, Array]:
-    height, width = size2(size, least=1)
-    ac = flag("align_corners", align_corners)
-    scale = np.array([half_extent(width, ac), half_extent(height, ac)], dtype)
-    return scale, np.array([centre(width), centre(height)], dtype)
+    ac, width_first = flag("align_corners", align_corners), size[::-1]
+    scale = np.array([half_extent(S, ac) for S in width_first], dtype)
+    return scale, np.array([centre(S) for S in width_first], dtype)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array, shaped, theta_and_lattice
-from stn_ref.equations.lattice import over_batch
+from stn_ref.equations.arguments import Array, shaped, sides, theta_and_lattice
+from stn_ref.equations.lattice import each_point, over_batch, over_points
 from stn_ref.equations.transformation import Transformation
 
 
@@ -32,15 +32,16 @@ def linear(
 
         T_θ(G) = M_θ B(G),   M_θ = θ^T                                        §3.2
 
-    basis           basis(G) → B (…, K) for G (…, 2)
+    basis           basis(G) → B (…, K) for G (…, 2), of n axes (…, n)
     basis_backward  basis_backward(dB, G) → dG
     identity        (K, 2)  θ of the identity: often where the basis is anchored, such as
-                            control points or vertices
-    θ is (B, K, 2). Returns a Transformation that also has `basis` and
+                            control points or vertices; (K, n) for n axes
+    θ is (B, K, 2), or (B, K, n). Returns a Transformation that also has `basis` and
     `basis_gradient(dgrid, theta)` → dB = dgrid M_θ, (B, H', W', K).
     Raises TypeError or ValueError if identity has another form.
     """
-    start = shaped("identity", identity, ("K", 2)).astype(np.float64)
+    n = np.shape(identity)[-1] if np.shape(identity)[1:] in ((1,), (3,)) else 2
+    start = shaped("identity", identity, ("K", n)).astype(np.float64)
 
     @np.errstate(all="ignore")
     def checked_basis(G: Array) -> Array:
@@ -48,16 +49,16 @@ def linear(
 
     @np.errstate(all="ignore")
     def grid(theta: ArrayLike, G: ArrayLike) -> Array:
-        theta, G = theta_and_lattice(theta, G, start.shape)
-        points = checked_basis(G) @ theta[:, None]
+        theta, G = theta_and_lattice(theta, G, start.shape, n)
+        points = checked_basis(G) @ each_point(theta, n)
         return points.astype(np.result_type(theta, G), copy=False)
 
     @np.errstate(all="ignore")
     def grid_backward(dgrid: ArrayLike, theta: ArrayLike, G: ArrayLike) -> tuple[Array, Array]:
-        theta, G = theta_and_lattice(theta, G, start.shape)
-        dgrid = shaped("dgrid", dgrid, (len(theta), *G.shape[-3:]))
+        theta, G = theta_and_lattice(theta, G, start.shape, n)
+        dgrid = shaped("dgrid", dgrid, (len(theta), *G.shape[-1 - n :]))
         B = np.broadcast_to(checked_basis(G), (*dgrid.shape[:-1], len(start)))
-        dtheta = np.einsum("bijk,bijl->bkl", B, dgrid)
+        dtheta = over_points(B, dgrid)
         dB = basis_gradient(dgrid, theta)
         dB = over_batch(dB, G)
         dG = shaped("basis_backward(dB, G)", basis_backward(dB, G), G.shape)
@@ -65,8 +66,8 @@ def linear(
 
     def basis_gradient(dgrid: ArrayLike, theta: ArrayLike) -> Array:
         theta = shaped("theta", theta, ("B", *start.shape))
-        dgrid = shaped("dgrid", dgrid, (len(theta), "H'", "W'", 2))
-        return np.asarray(dgrid @ theta.swapaxes(1, 2)[:, None])
+        dgrid = shaped("dgrid", dgrid, (len(theta), *sides(n), n))
+        return np.asarray(dgrid @ each_point(theta.swapaxes(1, 2), n))
 
     return Linear(
         name, start.copy, grid, grid_backward, basis=checked_basis, basis_gradient=basis_gradient

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, shaped, theta_and_lattice
-from stn_ref.equations.lattice import homogeneous, over_batch
+from stn_ref.equations.lattice import homogeneous, over_batch, over_points
 from stn_ref.equations.transformation import Transformation
 
 
@@ -23,7 +23,7 @@ def projective_grid(theta: ArrayLike, G: ArrayLike) -> Array:
     Returns T_θ(G) (B, H', W', 2), normalised; where w is 0, what IEEE division gives.
     Raises TypeError or ValueError if θ or G has another form.
     """
-    theta, G = theta_and_lattice(theta, G, (8,))
+    theta, G = theta_and_lattice(theta, G, (8,), 2)
     p = _project(theta, G)
     return np.asarray(p[..., :2] / p[..., 2:])
 
@@ -39,15 +39,14 @@ def projective_grid_backward(
     dgrid  (B, H', W', 2)  gradient of the loss at the source points
     Returns dtheta (B, 8) in θ's dtype and dG in G's shape and dtype.
     """
-    theta, G = theta_and_lattice(theta, G, (8,))
+    theta, G = theta_and_lattice(theta, G, (8,), 2)
     dgrid = shaped("dgrid", dgrid, (len(theta), *G.shape[-3:]))
     p = _project(theta, G)
     w = p[..., 2:]
     d = dgrid / w
     dw = -np.sum(d * p[..., :2], axis=-1, keepdims=True) / w
     dp = np.where(w == 0, 0, np.concatenate([d, dw], axis=-1))
-    P = np.broadcast_to(homogeneous(G), dp.shape)
-    dtheta = projective_matrix_backward(np.einsum("bijk,bijl->bkl", dp, P), theta)
+    dtheta = projective_matrix_backward(over_points(dp, homogeneous(G)), theta)
     dG = dp @ projective_matrix(theta)[:, None, :, :2]
     dG = over_batch(dG, G)
     return dtheta, dG.astype(G.dtype, copy=False)

@@ -1,10 +1,19 @@
 """§3.3, differentiable image sampling: Eq. 3, its gradients Eqs. 6 and 7, and dΦ.
 
 Everything is computed in float64, or wider if the arguments are, and rounded once at the end.
+
+The equations are those of a map, as printed. A signal has one axis, x, and no Σ_n; a volume has a
+third, z, and a third sum and weight, as in A.3 of the paper. The code goes over the axes, in the
+order (x, y, z) of a point's coordinates: U's sides backwards.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from itertools import product
+from math import prod
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -22,7 +31,7 @@ from stn_ref.equations.kernels import BILINEAR, Kernel, checked_tie, derivative,
 from stn_ref.equations.padding import NOWHERE, lost, padding_rule
 from stn_ref.equations.taps import taps
 
-Kernels = Kernel | tuple[Kernel, Kernel]
+Kernels = Kernel | tuple[Kernel, ...]
 
 
 @np.errstate(all="ignore")
@@ -38,9 +47,7 @@ def sample_dense(U: ArrayLike, xy: ArrayLike, *, kernel: Kernels = BILINEAR) -> 
     Returns V (B, H', W', C), in U's dtype.
     Raises TypeError or ValueError if U, xy or kernel has another form.
     """
-    U = feature_map(U)
-    xy = points("xy", xy, len(U))
-    (_, H, W, _), (k_x, k_y) = U.shape, per_axis(kernel)
+    U, xy, kernels, _ = _checked(U, xy, kernel, "zeros", 0.0)
     wide = np.result_type(U, xy, np.float64)
 
     def weights(x: Array, size: int, kernel: Kernel) -> Array:
@@ -49,10 +56,12 @@ def sample_dense(U: ArrayLike, xy: ArrayLike, *, kernel: Kernels = BILINEAR) -> 
         t = shift(x, -np.arange(size), s)  # x − m, not rounded onto a knot
         return np.where(np.isnan(x), np.nan, kernel.k(t, kernel.Phi))
 
-    w_x, w_y = weights(xy[..., 0], W, k_x), weights(xy[..., 1], H, k_y)
-    rows = np.einsum("bnmc,bijn->bijmc", U.astype(wide), w_y)
-    V: Array = np.einsum("bijmc,bijm->bijc", rows, w_x)
-    return V.astype(U.dtype, copy=False)
+    flat = np.moveaxis(xy.reshape(len(U), prod(xy.shape[1:-1]), len(kernels)), -1, 0)
+    w_x_and_y = [weights(*axis) for axis in zip(flat, _sides(U), kernels, strict=True)]
+    V = U.astype(wide)[:, None]
+    for w in reversed(w_x_and_y):  # Σ_n, then Σ_m
+        V = np.einsum("bin...,bin->bi...", V, w)
+    return V.reshape(*xy.shape[:-1], U.shape[-1]).astype(U.dtype, copy=False)
 
 
 @np.errstate(all="ignore")
@@ -73,19 +82,20 @@ def sample(
     kernel   one Kernel, or two for (x, y); Eq. 4 is INTEGER, Eq. 5 is BILINEAR
     padding  which pixel stands for a tap outside, a name of PADDINGS
     fill     the value outside, for padding="constant"
+    Signals, U (B, W, C), have xy (B, W', 1) and V (B, W', C); volumes, U (B, D, H, W, C), have
+    xy (B, D', H', W', 3), last axis (x, y, z), three kernels and V (B, D', H', W', C).
     Returns V (B, H', W', C), in U's dtype and memory layout. A point with a NaN has V = NaN.
     Raises TypeError or ValueError if an argument has another form.
     """
-    U, xy, kernel_x, kernel_y, fill = _checked(U, xy, kernel, padding, fill)
-    (_, H, W, C), wide = U.shape, np.result_type(U, xy, np.float64)
-    x, y = np.moveaxis(xy.astype(wide), -1, 0)
+    U, xy, kernels, fill = _checked(U, xy, kernel, padding, fill)
+    wide = np.result_type(U, xy, np.float64)
+    xs = np.moveaxis(xy.astype(wide), -1, 0)  # x and y
 
-    columns = _weights(x, W, kernel_x, padding)
-    V = _zeros(U, (*x.shape, C), wide)
-    for n, k_y in _weights(y, H, kernel_y, padding):
-        for m, k_x in columns:
-            V += _pixels(U, n, m, fill) * (k_x * k_y)[..., None]
-    V[lost(x, padding) | lost(y, padding)] = np.nan
+    V = _zeros(U, (*xy.shape[:-1], U.shape[-1]), wide)
+    axes = zip(xs, _sides(U), kernels, strict=True)
+    for mn, k in _combinations([_weights(*axis, padding) for axis in axes]):
+        V += _pixels(U, mn, fill) * _times(*k)[..., None]
+    V[_gone(xs, padding)] = np.nan
     return V.astype(U.dtype, copy=False)
 
 
@@ -99,7 +109,7 @@ def sample_backward(
     padding: str = "zeros",
     fill: float = 0.0,
     tie: str = "right",
-) -> tuple[Array, Array, tuple[Array, Array]]:
+) -> tuple[Array, Array, tuple[Array, ...]]:
     """Carry the loss gradient from V to U, to the source points and to the kernels' Φ.
 
         ∂V_i^c/∂U_nm^c = k(x_i − m) k(y_i − n)                                Eq. 6
@@ -111,32 +121,52 @@ def sample_backward(
     dV   (B, H', W', C)  loss gradient at V, in U's dtype
     tie  which derivative in x and y on a knot: "right", "left", their mean "central",
          or "paper", Eq. 7 as printed (BILINEAR only)
-    Returns dU in U's dtype and layout; dxy in xy's dtype; dPhi = (dPhi_x, dPhi_y), float64,
-    summed over the batch. Where a point has a NaN, dxy is NaN and nothing goes to dU or dPhi.
+    Returns dU in U's dtype and layout; dxy in xy's dtype; dPhi = (dPhi_x, dPhi_y), one an axis,
+    float64, summed over the batch. Where a point has a NaN, dxy is NaN and nothing goes to dU or
+    dPhi.
     Raises TypeError or ValueError if an argument has another form.
     """
-    U, xy, kernel_x, kernel_y, fill = _checked(U, xy, kernel, padding, fill)
+    U, xy, kernels, fill = _checked(U, xy, kernel, padding, fill)
     dV = like("dV", shaped("dV", dV, (*xy.shape[:-1], U.shape[-1])), "U", U)
-    checked_tie(tie, (kernel_x, kernel_y))
-    (_, H, W, _), wide = U.shape, np.result_type(U, xy, np.float64)
-    x, y = np.moveaxis(xy.astype(wide), -1, 0)
-    gone = lost(x, padding) | lost(y, padding)
+    checked_tie(tie, kernels)
+    wide = np.result_type(U, xy, np.float64)
+    xs = np.moveaxis(xy.astype(wide), -1, 0)  # x and y
+    gone = _gone(xs, padding)
     dV = np.where(gone[..., None], 0, dV.astype(wide))
 
-    dU = _zeros(U, U.shape, wide)
-    dx, dy = np.zeros_like(x), np.zeros_like(y)
-    dPhi_x, dPhi_y = np.zeros(len(kernel_x.Phi)), np.zeros(len(kernel_y.Phi))
-    columns = weights_and_slopes(x, W, kernel_x, padding, tie)
-    for n, k_y, dk_y, dphi_y in weights_and_slopes(y, H, kernel_y, padding, tie):
-        for m, k_x, dk_x, dphi_x in columns:
-            _add_at(dU, n, m, dV * (k_x * k_y)[..., None])
-            pull = np.sum(dV * _pixels(U, n, m, fill), axis=-1)  # Σ_c dV^c U_nm^c
-            dx += pull * dk_x * k_y
-            dy += pull * k_x * dk_y
-            dPhi_x += [float(np.sum(pull * d * k_y)) for d in dphi_x]
-            dPhi_y += [float(np.sum(pull * k_x * d)) for d in dphi_y]
-    dxy = np.where(gone[..., None], np.nan, np.stack([dx, dy], axis=-1))
-    return dU.astype(U.dtype, copy=False), dxy.astype(xy.dtype, copy=False), (dPhi_x, dPhi_y)
+    dU, dxs = _zeros(U, U.shape, wide), [np.zeros_like(x) for x in xs]
+    dPhi = [np.zeros(len(kernel.Phi)) for kernel in kernels]
+    axes = zip(xs, _sides(U), kernels, strict=True)
+    found = [weights_and_slopes(*axis, padding, tie) for axis in axes]
+    for mn, k, dk, dphi in _combinations(found):
+        _add_at(dU, mn, dV * _times(*k)[..., None])
+        pull = np.sum(dV * _pixels(U, mn, fill), axis=-1)  # Σ_c dV^c U_nm^c
+        for a in range(len(kernels)):  # k′ in the place of k: along x, then along y
+            dxs[a] += _times(pull, *k[:a], dk[a], *k[a + 1 :])
+            dPhi[a] += [float(np.sum(_times(pull, *k[:a], d, *k[a + 1 :]))) for d in dphi[a]]
+    dxy = np.where(gone[..., None], np.nan, np.stack(dxs, axis=-1))
+    return dU.astype(U.dtype, copy=False), dxy.astype(xy.dtype, copy=False), tuple(dPhi)
+
+
+def _sides(U: Array) -> tuple[int, ...]:
+    """W and H: in the order of a point's coordinates."""
+    return U.shape[-2:0:-1]
+
+
+def _combinations(axes: Sequence[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
+    """(m, n), (k(x − m), k(y − n)), and so on, of every tap of y with every tap of x."""
+    return (tuple(zip(*taps[::-1], strict=True)) for taps in product(*reversed(axes)))
+
+
+def _times(*factors: Array) -> Array:
+    """Their product, left to right."""
+    return np.asarray(reduce(mul, factors))
+
+
+def _gone(xs: Array, padding: str) -> Array:
+    """Which points are no place at all, on whichever axis."""
+    gone: Array = np.any([lost(x, padding) for x in xs], axis=0)
+    return gone
 
 
 def _weights(x: Array, size: int, kernel: Kernel, padding: str) -> list[tuple[Array, Array]]:
@@ -166,31 +196,32 @@ def _where_it_matters(m: Array, t: Array, kernel: Kernel, *effects: Array) -> Ar
     return np.where(idle & (abs(t) >= kernel.support), NOWHERE, m)
 
 
-def _pixels(U: Array, n: Array, m: Array, fill: float) -> Array:
+def _pixels(U: Array, mn: Sequence[Array], fill: float) -> Array:
     """U_nm^c for every point, (B, H', W', C): `fill` outside, 0 where there is no tap."""
-    b = np.arange(len(U))[:, None, None]
-    inside, nowhere = (n >= 0) & (m >= 0), (n == NOWHERE) | (m == NOWHERE)
-    ground = np.where(nowhere, 0, fill)
-    u = U[b, np.maximum(n, 0), np.maximum(m, 0)]
-    return np.where(inside[..., None], u, ground[..., None])
+    b = np.arange(len(U)).reshape(-1, *[1] * len(mn))
+    least = reduce(np.minimum, mn)  # NOWHERE is below OUTSIDE, and that below every pixel
+    ground = np.where(least == NOWHERE, 0, fill)
+    u = U[(b, *(np.maximum(m, 0) for m in reversed(mn)))]
+    return np.where((least >= 0)[..., None], u, ground[..., None])
 
 
-def _add_at(dU: Array, n: Array, m: Array, amount: Array) -> None:
+def _add_at(dU: Array, mn: Sequence[Array], amount: Array) -> None:
     """dU_nm^c += amount for every point, the adjoint of _pixels."""
-    b, i, j = np.nonzero((n >= 0) & (m >= 0))
-    np.add.at(dU, (b, n[b, i, j], m[b, i, j]), amount[b, i, j])
+    at = np.nonzero(reduce(np.minimum, mn) >= 0)
+    np.add.at(dU, (at[0], *(m[at] for m in reversed(mn))), amount[at])
 
 
 def _zeros(U: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """Zeros whose axes lie in memory in the order of U's; a broadcast axis of U counts as outer."""
-    order = sorted(range(4), key=lambda axis: -abs(U.strides[axis]) or -np.inf)
+    order = sorted(range(U.ndim), key=lambda axis: -abs(U.strides[axis]) or -np.inf)
     return np.zeros([shape[axis] for axis in order], dtype).transpose(np.argsort(order))
 
 
 def _checked(
     U: ArrayLike, xy: ArrayLike, kernel: Kernels, padding: str, fill: float
-) -> tuple[Array, Array, Kernel, Kernel, float]:
+) -> tuple[Array, Array, tuple[Kernel, ...], float]:
     U = feature_map(U)
-    xy = points("xy", xy, len(U))
+    axes = U.ndim - 2
+    xy = points("xy", xy, axes, len(U))
     padding_rule(padding)
-    return U, xy, *per_axis(kernel), fill_value(fill, padding)
+    return U, xy, per_axis(kernel, axes), fill_value(fill, padding)

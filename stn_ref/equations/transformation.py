@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from stn_ref.equations.arguments import Array
 
 
@@ -19,8 +21,10 @@ class Transformation:
     matrix(theta)                    (B, 3, 3), where T_θ is a matrix on (x, y, 1)
     matrix_backward(dmatrix, theta)  dtheta
 
-    theta is (B, *identity().shape) and G is (H', W', 2) or (B, H', W', 2). A transformation with
-    both matrix functions is sampled by a formula that hits whole pixels exactly at the identity.
+    theta is (B, *identity().shape) and G is (H', W', 2) or (B, H', W', 2); of signals (…, W', 1),
+    of volumes (…, D', H', W', 3), and a matrix is one on (x, 1) or (x, y, z, 1). A transformation
+    with both matrix functions is sampled by a formula that hits whole pixels exactly at the
+    identity.
     """
 
     name: str
@@ -35,6 +39,17 @@ def has_matrix(transformation: object) -> bool:
     """Whether it is a matrix on (x, y, 1), there and back; a user's record may lack the fields."""
     both = (getattr(transformation, name, None) for name in ("matrix", "matrix_backward"))
     return all(function is not None for function in both)
+
+
+def named(name: str, axes: int) -> str:
+    """The name, plain on the paper's two axes."""
+    return name if axes == 2 else f"{name} {axes}-D"
+
+
+def size_of_matrix(transformation: Transformation) -> int:
+    """One more than it has axes."""
+    assert transformation.matrix is not None
+    return len(transformation.matrix(np.array([transformation.identity()], float))[0])
 
 
 def checked(transformation: Transformation) -> Transformation:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from numpy.typing import ArrayLike
 
 from stn_ref.equations.affine import AFFINE
-from stn_ref.equations.arguments import Array, Size, feature_map, shaped
+from stn_ref.equations.arguments import Array, Size, feature_map, shaped, sides
 from stn_ref.equations.kernels import BILINEAR
 from stn_ref.equations.lattice import target_grid, to_pixels, to_pixels_backward
 from stn_ref.equations.localisation import Layer, f_loc, f_loc_backward
@@ -35,12 +35,12 @@ def spatial_transformer(
     U       (B, H, W, C)  input feature map
     layers  [(W, b), …]   weights of f_loc, whose θ is the transformation's
     size    (H', W') of the output, U's if None
-    The rest is as in `sample` and `target_grid`.
+    The rest is as in `sample` and `target_grid`; signals and volumes too.
     Returns V (B, H', W', C), in U's dtype.
     Raises TypeError or ValueError if an argument has another form.
     """
     U = feature_map(U)
-    size = U.shape[1:3] if size is None else size
+    size = U.shape[1:-1] if size is None else size
     _, _, xy = _localised_grid(U, layers, transformation, size, align_corners)
     return sample(U, xy, kernel=kernel, padding=padding)
 
@@ -65,11 +65,11 @@ def spatial_transformer_backward(
     Raises TypeError or ValueError if an argument has another form.
     """
     U = feature_map(U)
-    dV = shaped("dV", dV, (len(U), "H'", "W'", U.shape[3]))
-    G, theta, xy = _localised_grid(U, layers, transformation, dV.shape[1:3], align_corners)
+    dV = shaped("dV", dV, (len(U), *sides(U.ndim - 2), U.shape[-1]))
+    G, theta, xy = _localised_grid(U, layers, transformation, dV.shape[1:-1], align_corners)
 
     dU, dxy, _ = sample_backward(dV, U, xy, kernel=kernel, padding=padding, tie=tie)
-    dgrid = to_pixels_backward(dxy, U.shape[1:3], align_corners=align_corners)
+    dgrid = to_pixels_backward(dxy, U.shape[1:-1], align_corners=align_corners)
     dtheta, _ = transformation.grid_backward(dgrid, theta, G)
     dU_seen, dlayers = f_loc_backward(dtheta, U, layers)
     dU += dU_seen
@@ -87,4 +87,4 @@ def _localised_grid(
     G = target_grid(size, align_corners=align_corners)
     theta = f_loc(U, layers)
     grid = transformation.grid(theta, G)
-    return G, theta, to_pixels(grid, U.shape[1:3], align_corners=align_corners)
+    return G, theta, to_pixels(grid, U.shape[1:-1], align_corners=align_corners)

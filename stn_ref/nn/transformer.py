@@ -11,7 +11,7 @@ import numpy as np
 from stn_ref.api import transform, transform_backward
 from stn_ref.backends import BACKENDS
 from stn_ref.equations import AFFINE, BILINEAR, Transformation, target_grid
-from stn_ref.equations.arguments import Array, Size, choice, feature_map, flag, shaped, size2
+from stn_ref.equations.arguments import Array, Size, choice, feature_map, flag, shaped, whole_size
 from stn_ref.equations.kernels import per_axis
 from stn_ref.equations.padding import PADDINGS
 from stn_ref.equations.sampler import Kernels
@@ -56,7 +56,7 @@ class SpatialTransformer:
         checked_layers(self.localisation)
         checked(self.transformation)
         if self.size is not None:
-            object.__setattr__(self, "size", size2(self.size, least=1))
+            object.__setattr__(self, "size", whole_size(self.size, least=1))
         per_axis(self.kernel)
         choice("padding", self.padding, tuple(PADDINGS))
         flag("align_corners", self.align_corners)
@@ -77,7 +77,7 @@ class SpatialTransformer:
         return {"f_loc": (*params[:-1], regression)}, (*(self.size or size), C)
 
     def forward(self, params: Params, x: Array) -> tuple[Array, Cache]:
-        U = feature_map(x)
+        U = feature_map(x, 2)
         theta, kept = self.f_loc.forward(params["f_loc"], U)
         theta = theta.reshape(-1, *self.transformation.identity().shape)
         V = transform(U, theta, size=self.size, **self._options)

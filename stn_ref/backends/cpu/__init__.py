@@ -17,20 +17,19 @@ from stn_ref.backends.cpu.chunks import DOUBLE, MATRIX, SINGLE, tiling
 from stn_ref.backends.cpu.loops import run
 from stn_ref.backends.cpu.rows import row
 from stn_ref.backends.cpu.threads import workers
-from stn_ref.backends.host import double_at_most, extents, theta_gradient
-from stn_ref.backends.pixels import in_double, source_pixels, source_pixels_backward
+from stn_ref.backends.host import double_at_most, extents, plane, theta_gradient
+from stn_ref.backends.pixels import in_double, matrices, source_pixels, source_pixels_backward
 from stn_ref.backends.scalars import RULES, TIES
 from stn_ref.equations import AFFINE, BILINEAR, Transformation
 from stn_ref.equations.arguments import (
     Array,
     Size,
-    feature_map,
     fill_value,
     flag,
     like,
     points,
     shaped,
-    size2,
+    whole_size,
 )
 from stn_ref.equations.kernels import checked_tie, per_axis
 from stn_ref.equations.padding import padding_rule
@@ -59,8 +58,8 @@ def sample(
 ) -> Array:
     """Eq. 3; see `stn_ref.sample`. It is always deterministic."""
     flag("deterministic", deterministic)
-    U = double_at_most("U", feature_map(U), "cpu")
-    xy = double_at_most("xy", points("xy", xy, len(U)), "cpu")
+    U = plane(np.asarray(U), "cpu")
+    xy = double_at_most("xy", points("xy", xy, 2, len(U)), "cpu")
     V = _alike(U, (*xy.shape[:3], U.shape[3]))
     _forward(U, V, _given(xy), kernel, padding, fill)
     return V
@@ -76,11 +75,11 @@ def sample_backward(
     fill: float = 0.0,
     tie: str = "right",
     deterministic: bool = True,
-) -> tuple[Array, Array, tuple[Array, Array]]:
+) -> tuple[Array, Array, tuple[Array, ...]]:
     """Eqs. 6 and 7; see `stn_ref.sample_backward`. It is always deterministic."""
     flag("deterministic", deterministic)
-    U = double_at_most("U", feature_map(U), "cpu")
-    xy = double_at_most("xy", points("xy", xy, len(U)), "cpu")
+    U = plane(np.asarray(U), "cpu")
+    xy = double_at_most("xy", points("xy", xy, 2, len(U)), "cpu")
     dV = like("dV", shaped("dV", dV, (*xy.shape[:3], U.shape[3])), "U", U)
     dxy = np.zeros(xy.shape, xy.dtype)
     dU, _, dPhi = _backward(dV, U, _given(xy), dxy, kernel, padding, fill, tie)
@@ -103,7 +102,7 @@ def transform(
     flag("deterministic", deterministic)
     U, theta = _checked(U, theta, transformation)
     source = U.shape[1:3]
-    size = source if size is None else size2(size)
+    size = source if size is None else whole_size(size)
     flag("align_corners", align_corners)
     V = _alike(U, (len(U), *size, U.shape[3]))
     if has_matrix(transformation):
@@ -161,9 +160,8 @@ def _by_matrix(
     theta: Array, transformation: Transformation, size: Size, source: Size, align_corners: bool
 ) -> Where:
     """Points from a matrix, as the kernels take them."""
-    assert transformation.matrix is not None
     with np.errstate(all="ignore"):
-        H = transformation.matrix(in_double(theta, transformation))
+        H = matrices(in_double(theta, transformation), transformation, 2)
     H = np.ascontiguousarray(H, np.float64)
     found = np.array(extents(size, source, align_corners))
     return MATRIX, H, found, NO_POINTS32, NO_POINTS64
@@ -199,7 +197,7 @@ def _backward(
     padding: str,
     fill: float,
     tie: str,
-) -> tuple[Array, Array, tuple[Array, Array]]:
+) -> tuple[Array, Array, tuple[Array, ...]]:
     """Run the backward loop into dU and dxy; dU, ∂L/∂A of each chunk, and dΦ."""
     kernel_x, kernel_y = per_axis(kernel)
     padding_rule(padding)
@@ -246,7 +244,7 @@ def _strided(array: Array) -> Array:
 
 
 def _checked(U: ArrayLike, theta: ArrayLike, transformation: Transformation) -> tuple[Array, Array]:
-    U = double_at_most("U", feature_map(U), "cpu")
+    U = plane(np.asarray(U), "cpu")
     theta = double_at_most("theta", np.asarray(theta), "cpu")
     if len(in_double(theta, transformation)) != len(U):
         raise ValueError(f"theta has batch {len(theta)} and U has {len(U)}; they must be equal")

@@ -76,7 +76,7 @@ def sample_backward(
     fill: float = 0.0,
     tie: str = "right",
     deterministic: bool = True,
-) -> tuple[Array, Array, tuple[Array, Array]]:
+) -> tuple[Array, Array, tuple[Array, ...]]:
     """Eqs. 6 and 7; see `stn_ref.sample_backward`. dU, dxy and dΦ are where U is."""
     sampling = _calls().sampling(kernel, padding, fill, tie)
     return _calls().sample_backward(dV, U, xy, sampling, deterministic)

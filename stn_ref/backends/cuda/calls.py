@@ -18,19 +18,18 @@ from stn_ref.backends.cuda.arrays import (
     shadow,
 )
 from stn_ref.backends.cuda.work import Sampling, from_grid, from_matrix
-from stn_ref.backends.host import double_at_most, extents, over, theta_gradient
-from stn_ref.backends.pixels import in_double, source_pixels, source_pixels_backward
+from stn_ref.backends.host import double_at_most, extents, over, plane, theta_gradient
+from stn_ref.backends.pixels import in_double, matrices, source_pixels, source_pixels_backward
 from stn_ref.equations import Transformation
 from stn_ref.equations.arguments import (
     Array,
     Size,
-    feature_map,
     fill_value,
     flag,
     like,
     points,
     shaped,
-    size2,
+    whole_size,
 )
 from stn_ref.equations.kernels import checked_tie, per_axis
 from stn_ref.equations.lattice import centre
@@ -50,8 +49,8 @@ def sampling(kernel: Kernels, padding: str, fill: float, tie: str = "right") -> 
 def sample(U: Any, xy: Any, options: Sampling, deterministic: bool) -> Any:
     """V of Eq. 3."""
     flag("deterministic", deterministic)
-    u = double_at_most("U", feature_map(shadow(U)), "cuda")
-    at = double_at_most("xy", points("xy", shadow(xy), len(u)), "cuda")
+    u = plane(shadow(U), "cuda")
+    at = double_at_most("xy", points("xy", shadow(xy), 2, len(u)), "cuda")
     kind = _together({"U": U, "xy": xy})
     with current(kind, U) as stream:
         V = Result(kind, U, (*at.shape[:3], u.shape[3]), u.dtype)
@@ -63,8 +62,8 @@ def sample(U: Any, xy: Any, options: Sampling, deterministic: bool) -> Any:
 def sample_backward(dV: Any, U: Any, xy: Any, options: Sampling, deterministic: bool) -> Any:
     """dU, dxy and dPhi of Eqs. 6 and 7."""
     flag("deterministic", deterministic)
-    u = double_at_most("U", feature_map(shadow(U)), "cuda")
-    at = double_at_most("xy", points("xy", shadow(xy), len(u)), "cuda")
+    u = plane(shadow(U), "cuda")
+    at = double_at_most("xy", points("xy", shadow(xy), 2, len(u)), "cuda")
     like("dV", shaped("dV", shadow(dV), (*at.shape[:3], u.shape[3])), "U", u)
     kind = _together({"dV": dV, "U": U, "xy": xy})
     with current(kind, U) as stream:
@@ -85,7 +84,7 @@ def transform(
     flag("deterministic", deterministic)
     u, parameters = _checked(U, theta, transformation)
     kind, source_size = _together({"U": U}), u.shape[1:3]
-    size = source_size if size is None else size2(size)
+    size = source_size if size is None else whole_size(size)
     flag("align_corners", align_corners)
     with current(kind, U) as stream:
         V = Result(kind, U, (len(u), *size, u.shape[3]), u.dtype)
@@ -143,9 +142,8 @@ def _source(
     if not has_matrix(transformation):
         xy = source_pixels(theta, transformation, size, source, align_corners)
         return from_grid(xy, np.float64, stream)
-    assert transformation.matrix is not None
     with np.errstate(all="ignore"):
-        H = np.asarray(transformation.matrix(in_double(theta, transformation)), np.float64)
+        H = matrices(in_double(theta, transformation), transformation, 2).astype(np.float64)
         e_x, e_y, r_x, r_y = extents(size, source, align_corners)
         ratios = [
             [over(e_x, r_x), over(e_x, r_y), e_x],
@@ -172,7 +170,7 @@ def _together(arrays: dict[str, Any]) -> str | None:
 
 def _checked(U: Any, theta: Any, transformation: Transformation) -> tuple[Array, Array]:
     """U to be looked at, and θ on the host."""
-    u = double_at_most("U", feature_map(shadow(U)), "cuda")
+    u = plane(shadow(U), "cuda")
     theta = double_at_most("theta", on_host(theta), "cuda")
     if len(in_double(theta, transformation)) != len(u):
         raise ValueError(f"theta has batch {len(theta)} and U has {len(u)}; they must be equal")

@@ -34,7 +34,7 @@ from stn_ref.equations.arguments import Array
 class Sampling(NamedTuple):
     """The checked options of Eq. 3."""
 
-    kernels: tuple[Kernel, Kernel]
+    kernels: tuple[Kernel, ...]
     padding: str
     fill: float
     tie: str = "right"
