@@ -71,6 +71,7 @@ def test_laws_and_benchmark_run_in_the_simulator(tmp_path):
         )
         assert expected <= set(row["times"]) and set(row["ratio"]) == set(row["times"]) - {"ours"}
     assert measured["machine"]["gpu"] == "simulator"
+    assert "these are no times" in run.stdout and "targets hold" not in run.stdout
 
 
 @needs_numba_cuda
