@@ -10,13 +10,13 @@ import zlib
 from http.client import HTTPException
 from math import prod
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from stn_ref.data.digits import Digits, from_bytes
 from stn_ref.equations.arguments import Array, flag
+from stn_ref.files import replacing
 from stn_ref.progress import progress
 
 DIRECTORY = "STN_REF_DATA"  # the environment variable that names the directory
@@ -130,20 +130,18 @@ def _find(directory: Path, name: str) -> Path | None:
 
 def _download(directory: Path, name: str, checksum: str) -> Path:
     """Fetch a file from the first mirror that has it; it appears once it is whole and verified."""
-    directory.mkdir(parents=True, exist_ok=True)
     path, failures = directory / f"{name}.gz", []
-    with TemporaryDirectory(dir=directory, prefix=".download-") as temporary:
-        arriving = Path(temporary) / path.name
+    with replacing(path) as arriving:
         for mirror in MIRRORS:
             try:
                 _fetch(mirror + path.name, arriving)
                 _verified(arriving, checksum)
+                break
             except (OSError, HTTPException, ValueError) as error:
                 failures.append(f"{mirror}: {error}")
-            else:
-                os.replace(arriving, path)
-                return path
-    raise ConnectionError(f"cannot download {path.name}\n" + "\n".join(failures))
+        else:
+            raise ConnectionError(f"cannot download {path.name}\n" + "\n".join(failures))
+    return path
 
 
 def _fetch(url: str, path: Path) -> None:

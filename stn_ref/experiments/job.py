@@ -18,6 +18,7 @@ from stn_ref.experiments.models import network
 from stn_ref.files import replacing
 from stn_ref.nn import Adam, Cosine, Training, count, error_percent, fit, save_weights, warps
 from stn_ref.nn.layer import Layer, Params
+from stn_ref.nn.training import passes
 
 JOBS = ("R", "RTS", "P", "E", "TC", "addition")
 TEST_SEED = 2015  # every network is tested on the same distortions
@@ -132,8 +133,7 @@ def turned_upright(
     To undo a turn by a, T_θ has θ = −a. A network that turns all images alike has 0.
     """
     thetas = []
-    for k in range(0, len(images), batch):
-        _, cache = model.forward(params, images[k : k + batch])
+    for _, cache in passes(model, params, images, batch=batch):
         found = next(warps(model, cache), None)
         if found is None or found[0].transformation is not ROTATION or not task.angle:
             return {}

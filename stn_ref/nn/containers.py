@@ -30,14 +30,19 @@ def checked_layers(*layers: Layer) -> None:
 
 
 @dataclass(frozen=True, init=False)
-class Sequential:
-    """y = f_L(… f_2(f_1(x))); params and dparams are tuples, one entry a layer."""
+class Network:
+    """Layers in some order; its cache is a `Caches`."""
 
     layers: tuple[Layer, ...]
 
     def __init__(self, *layers: Layer) -> None:
         checked_layers(*layers)
         object.__setattr__(self, "layers", layers)
+
+
+@dataclass(frozen=True, init=False)
+class Sequential(Network):
+    """y = f_L(… f_2(f_1(x))); params and dparams are tuples, one entry a layer."""
 
     def initialise(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         params = []
@@ -75,19 +80,13 @@ class Sequential:
 
 
 @dataclass(frozen=True, init=False)
-class Parallel:
+class Parallel(Network):
     """All layers see the same x; their outputs are concatenated along the channels.
 
     y = [f_1(x), f_2(x), …],   ∂L/∂x = Σ_l ∂L/∂y_l ∂f_l/∂x
 
     Outputs agree in all but their last axis. Params and dparams are tuples, one entry a layer.
     """
-
-    layers: tuple[Layer, ...]
-
-    def __init__(self, *layers: Layer) -> None:
-        checked_layers(*layers)
-        object.__setattr__(self, "layers", layers)
 
     def initialise(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         made = [layer.initialise(rng, input_shape) for layer in self.layers]

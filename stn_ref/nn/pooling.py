@@ -12,12 +12,8 @@ from stn_ref.nn.layer import Cache, Params, Shape, planes, whole
 
 
 @dataclass(frozen=True)
-class MaxPool2d:
-    """y_ij^c = max of x^c over the square that begins at (i·size, j·size).
-
-    The gradient goes to the maximum, to the first of several. x (B, H, W, C); y is
-    (B, ⌊H/size⌋, ⌊W/size⌋, C), rows and columns left over are dropped. No params.
-    """
+class _Pool:
+    """Squares of size × size pixels; rows and columns left over are dropped."""
 
     size: int
 
@@ -25,7 +21,19 @@ class MaxPool2d:
         whole("size", self.size)
 
     def initialise(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
-        return (), _pooled(self, input_shape, self.size)
+        H, W, C = planes(self, input_shape)
+        if min(H, W) < self.size:
+            raise ValueError(f"{self} does not fit into an input of shape {input_shape}")
+        return (), (H // self.size, W // self.size, C)
+
+
+@dataclass(frozen=True)
+class MaxPool2d(_Pool):
+    """y_ij^c = max of x^c over the square that begins at (i·size, j·size).
+
+    The gradient goes to the maximum, to the first of several. x (B, H, W, C); y is
+    (B, ⌊H/size⌋, ⌊W/size⌋, C), rows and columns left over are dropped. No params.
+    """
 
     def forward(self, params: Params, x: Array) -> tuple[Array, Cache]:
         x = shaped("x", x, ("B", "H", "W", "C"))
@@ -45,20 +53,12 @@ class MaxPool2d:
 
 
 @dataclass(frozen=True)
-class AveragePool2d:
+class AveragePool2d(_Pool):
     """y_ij^c = mean of x^c over the square that begins at (i·size, j·size).
 
     x (B, H, W, C); y is (B, ⌊H/size⌋, ⌊W/size⌋, C), rows and columns left over are dropped.
     No params.
     """
-
-    size: int
-
-    def __post_init__(self) -> None:
-        whole("size", self.size)
-
-    def initialise(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
-        return (), _pooled(self, input_shape, self.size)
 
     def forward(self, params: Params, x: Array) -> tuple[Array, Cache]:
         x = shaped("x", x, ("B", "H", "W", "C"))
@@ -72,13 +72,6 @@ class AveragePool2d:
         for square in _squares(cache, self.size):
             dx[square] = dy / self.size**2
         return dx, ()
-
-
-def _pooled(layer: object, input_shape: Shape, size: int) -> Shape:
-    H, W, C = planes(layer, input_shape)
-    if min(H, W) < size:
-        raise ValueError(f"{layer} does not fit into an input of shape {input_shape}")
-    return H // size, W // size, C
 
 
 def _squares(shape: Shape, size: int) -> Iterator[tuple[slice, slice, slice]]:

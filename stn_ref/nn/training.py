@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, floating, number
 from stn_ref.nn.containers import checked_layers
-from stn_ref.nn.layer import Layer, Params, backward_to_params, whole
+from stn_ref.nn.layer import Cache, Layer, Params, backward_to_params, whole
 from stn_ref.nn.losses import softmax_cross_entropy
 from stn_ref.nn.trees import cast, named
 from stn_ref.nn.weights import read_arrays, tree_of, write_arrays
@@ -232,14 +232,16 @@ def _stable(about: str) -> str:
     return re.sub(r" at 0x[0-9a-fA-F]+", "", about)
 
 
-def outputs(model: Layer, params: Params, images: Array, *, batch: int = 250) -> Iterator[Array]:
-    """What the model makes of so many images at a time."""
+def passes(
+    model: Layer, params: Params, images: Array, *, batch: int = 250
+) -> Iterator[tuple[Array, Cache]]:
+    """What the model makes of so many images at a time, and its cache."""
     for k in range(0, len(images), batch):
-        yield model.forward(params, images[k : k + batch])[0]
+        yield model.forward(params, images[k : k + batch])
 
 
 def error_percent(model: Layer, params: Params, images: Array, labels: Array) -> float:
     """How many of a hundred images get another class than their label."""
     images, labels = _pairs(images, labels)
-    classes = [z.argmax(axis=1) for z in outputs(model, params, images)]
+    classes = [z.argmax(axis=1) for z, _ in passes(model, params, images)]
     return 100 * float(np.mean(np.concatenate(classes) != labels))

@@ -16,7 +16,7 @@ from stn_ref.equations.kernels import per_axis
 from stn_ref.equations.padding import PADDINGS
 from stn_ref.equations.sampler import Kernels
 from stn_ref.equations.transformation import checked
-from stn_ref.nn.containers import Parallel, Sequential, checked_layers
+from stn_ref.nn.containers import Network, Sequential, checked_layers
 from stn_ref.nn.dense import Dense, Flatten
 from stn_ref.nn.layer import Cache, Layer, Params, Shape, backward_to_params, planes
 
@@ -118,6 +118,6 @@ def warps(layer: Layer, cache: Cache) -> Iterator[tuple[SpatialTransformer, Warp
     """
     if isinstance(layer, SpatialTransformer):
         yield layer, cache
-    if isinstance(layer, Sequential | Parallel):
+    if isinstance(layer, Network):
         for inner, kept in zip(layer.layers, cache.inner, strict=True):
             yield from warps(inner, kept)
