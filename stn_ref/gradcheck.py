@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array, floating, number
+from stn_ref.equations.arguments import Array, floating, generator, number
 
 # f′(x) h ≈ Σ_k c_k (f(x + k h) − f(x)), exact for polynomials up to degree 4
 CENTRAL = {-2: 1 / 12, -1: -2 / 3, 1: 2 / 3, 2: -1 / 12}
@@ -108,8 +108,7 @@ def check_gradients(
     Raises TypeError for inputs of lower precision, or an rng that is none; ValueError if a
     gradient is missing, misshapen, or if every one is skipped.
     """
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng is {rng!r}; expected a numpy.random.Generator")
+    generator(rng)
     if not number("tolerance", tolerance) > 0:
         raise ValueError(f"tolerance is {tolerance!r}; expected a number above 0")
     xs = [_precise(k, x) for k, x in enumerate(inputs)]

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from stn_ref.api import transform
 from stn_ref.equations import PROJECTIVE, SIMILARITY, Transformation, target_grid, thin_plate_spline
-from stn_ref.equations.arguments import Array, shaped
+from stn_ref.equations.arguments import Array, generator, shaped
 from stn_ref.equations.lattice import centre
 
 FRAME = 28  # pixels of a digit's image along an axis
@@ -154,8 +154,7 @@ def _checked(
         raise ValueError(
             f"{task.name} has corners and points; a digit is drawn by one transformation"
         )
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng is {rng!r}; expected a numpy.random.Generator")
+    generator(rng)
     images, labels = shaped("images", images, ("B", FRAME, FRAME, 1)), np.asarray(labels)
     if not np.issubdtype(labels.dtype, np.integer):
         raise TypeError(f"labels has dtype {labels.dtype}; expected integers")

@@ -155,6 +155,13 @@ def number(name: str, value: object) -> float:
     return finite
 
 
+def generator(rng: object) -> np.random.Generator:
+    """Where randomness comes from."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng is {rng!r}; expected a numpy.random.Generator")
+    return rng
+
+
 def fill_value(fill: object, padding: str) -> float:
     """The value outside the plane; anything but 0 needs padding="constant"."""
     value = number("fill", fill)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array, floating, number
+from stn_ref.equations.arguments import Array, floating, generator, number
 from stn_ref.nn.containers import checked_layers
 from stn_ref.nn.layer import Cache, Layer, Params, backward_to_params, whole
 from stn_ref.nn.losses import softmax_cross_entropy
@@ -104,8 +104,7 @@ def fit(
     if isinstance(optimiser, type) or not hasattr(optimiser, "step"):
         raise TypeError(f"optimiser is {optimiser!r}; expected one such as Adam(1e-3)")
     images, labels = _pairs(images, labels)
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng is {rng!r}; expected a numpy.random.Generator")
+    generator(rng)
     if (steps is None) == (seconds is None):
         raise ValueError(f"steps is {steps} and seconds is {seconds}; expected one of the two")
     limit = number("seconds", seconds) if steps is None else whole("steps", steps, least=0)
