@@ -140,9 +140,8 @@ class Result:
             return host.reshape(inner).transpose(back)
         face, size = dict(self.array.__cuda_array_interface__), self.array.dtype.itemsize
         face |= {"shape": self.shape, "strides": tuple(size * step for step in self.flat.steps)}
-        if not getattr(
-            self.like, "__cuda_ndarray__", False
-        ):  # JAX asks no stream whether it is done
+        numbas = getattr(self.like, "__cuda_ndarray__", False)
+        if not numbas:  # JAX asks no stream whether it is done
             cuda.default_stream().synchronize()
         return cuda.from_cuda_array_interface(face, owner=self.array, sync=False)
 
