@@ -1,4 +1,8 @@
 import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +22,22 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", usual))
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def tutorial(tmp_path_factory):
+    """Runs a script as a newcomer does, once; what came of it, and where its pictures are."""
+
+    @cache
+    def run(script):
+        out = tmp_path_factory.mktemp(script.stem)
+        command = [sys.executable, "-W", "error", str(script), str(out)]
+        here = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+        return subprocess.run(
+            command, cwd=out, env=here, capture_output=True, text=True, timeout=120
+        ), out
+
+    return run
 
 
 def pytest_terminal_summary(terminalreporter):
