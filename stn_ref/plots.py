@@ -197,21 +197,21 @@ def gradient_field(
     xy, dxy  (H', W', 2)  source points and the loss gradient there, as `sample_backward` gives it,
                           without a batch axis
     longest  how long the longest arrow is, in pixels of U; the others in proportion
-    arrows   at most so many along each axis, evenly; all of them count for the longest
+    arrows   at most so many along each axis, evenly
     Raises TypeError or ValueError if an argument has another form.
     """
     U, xy = a_map("U", U), a_map("xy", xy, 2)
     dxy = shaped("dxy", dxy, xy.shape)
-    length = np.hypot(dxy[..., 0], dxy[..., 1])
-    most = np.max(length, initial=0, where=np.isfinite(length))
     rows, columns = (_few(S, whole("arrows", arrows, least=2)) for S in xy.shape[:2])
     few = np.ix_(rows, columns)
-    x, y = np.moveaxis(xy[few], -1, 0)
-    dx, dy = np.moveaxis(-dxy[few] * (number("longest", longest) / (most or 1)), -1, 0)
+    (x, y), (dx, dy) = np.moveaxis(xy[few], -1, 0), np.moveaxis(-dxy[few], -1, 0)
+    length = np.hypot(dx, dy)
+    most = np.max(length, initial=0, where=np.isfinite(length))
+    stretch = number("longest", longest) / (most or 1)
     ax = one(ax)
     _with_margin(U, ax)
     ax.plot(x.ravel(), y.ravel(), ".", color=BLUE, ms=2)
-    ax.quiver(x, y, dx, dy, color=RED, width=0.007, minlength=0, **IN_PIXELS)
+    ax.quiver(x, y, stretch * dx, stretch * dy, color=RED, width=0.007, minlength=0, **IN_PIXELS)
     return ax
 
 
