@@ -53,7 +53,10 @@ def animate(
 
     size  inches
     fps   moments a second
+    Raises ValueError if there are no moments.
     """
+    if not len(moments):
+        raise ValueError("moments is empty; expected at least one")
     figure = plt.figure(figsize=size, layout="compressed")
     writer = PillowWriter(fps=fps)  # type: ignore[arg-type]
     try:

@@ -257,6 +257,14 @@ class Frame(NamedTuple):
     V: Array
 
 
+def images_of(film: Sequence[Frame]) -> int:
+    """B, or a ValueError if there is no frame, or one with another B."""
+    numbers = {len(a) for frame in film for a in frame[1:]}
+    if len(numbers) != 1 or 0 in numbers:
+        raise ValueError(f"frames of {numbers or 'no'} images; expected one number, at least 1")
+    return numbers.pop()
+
+
 def training_film(
     film: Sequence[Frame], title: str = "", *, figure: Figure | SubFigure | None = None
 ) -> Array:
@@ -266,10 +274,7 @@ def training_film(
     Returns the axes (2 B, frames).
     Raises TypeError or ValueError if a frame has another form or another B than the first.
     """
-    numbers = {len(a) for frame in film for a in frame[1:]}
-    if len(numbers) != 1 or 0 in numbers:
-        raise ValueError(f"frames of {numbers or 'no'} images; expected one number, at least 1")
-    (B,), width = numbers, WIDTH / max(len(film), 6)
+    B, width = images_of(film), WIDTH / max(len(film), 6)
     heights = [a.shape[1] / a.shape[2] for a in (film[0].U, film[0].V)] * B
     drawn = page(figure, 0.5 + sum(heights) * width, 0.4 + len(film) * width)
     axes = drawn.subplots(2 * B, len(film), height_ratios=heights, squeeze=False)

@@ -199,6 +199,8 @@ def test_a_page_goes_into_the_figure_given_or_into_a_new_one(draw, arguments):
         (lambda: plots.compare([MAP], columns=0), ValueError, "columns is 0"),
         (lambda: plots.compare([MAP, MAP[1:]], difference=True), ValueError, "expected one shape"),
         (lambda: plots.training_film([]), ValueError, "no images"),
+        (lambda: films.moving_picture([], None), ValueError, "no images"),
+        (lambda: plots.animate(None, [], None), ValueError, "moments is empty"),
         (
             lambda: plots.training_film([FRAME, FRAME._replace(V=FRAME.V[:1])]),
             ValueError,
