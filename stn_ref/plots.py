@@ -133,14 +133,14 @@ def grid_and_output(
     above, below = axes = row_of(axes, 2, WIDTH / 2)
     _with_margin(U, above, title)
     grid_lines(xy, lines=lines, ax=above)
-    show(V, below, "$V$", **scale(U, zero=0))
+    show(V, below, "$V$", **scale(U, zero=True))
     return axes
 
 
 def _with_margin(U: Array, ax: Axes, title: str = "") -> None:
     """U in a frame, with room for points outside it, which do not change the view."""
     H, W, _ = U.shape
-    show(U, ax, title, **scale(U, zero=0))
+    show(U, ax, title, **scale(U, zero=True))
     ax.add_patch(Rectangle((-0.5, -0.5), W, H, fill=False, ec=GREY, lw=1))
     ax.set(xlim=(-0.25 * W, 1.25 * W), ylim=(1.25 * H, -0.25 * H))
 
@@ -191,7 +191,7 @@ def gradient_field(
     arrows: int = 14,
     ax: Axes | None = None,
 ) -> Axes:
-    """Arrows −∂L/∂(x, y) over U: where descent would move each source point, not uphill.
+    """Arrows −∂L/∂(x, y) over U: where descent would move each source point.
 
     U        (H, W, C)    feature map
     xy, dxy  (H', W', 2)  source points and the loss gradient there, as `sample_backward` gives it,
@@ -207,11 +207,11 @@ def gradient_field(
     (x, y), (dx, dy) = np.moveaxis(xy[few], -1, 0), np.moveaxis(-dxy[few], -1, 0)
     length = np.hypot(dx, dy)
     most = np.max(length, initial=0, where=np.isfinite(length))
-    stretch = number("longest", longest) / (most or 1)
+    dx, dy = (number("longest", longest) * (d / (most or 1)) for d in (dx, dy))
     ax = one(ax)
     _with_margin(U, ax)
     ax.plot(x.ravel(), y.ravel(), ".", color=BLUE, ms=2)
-    ax.quiver(x, y, stretch * dx, stretch * dy, color=RED, width=0.007, minlength=0, **IN_PIXELS)
+    ax.quiver(x, y, dx, dy, color=RED, width=0.007, minlength=0, **IN_PIXELS)
     return ax
 
 
