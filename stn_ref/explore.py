@@ -35,7 +35,7 @@ KERNELS = {
     "bilinear": eq.BILINEAR,
     "integer": eq.INTEGER,
     "keys(−¾)": eq.keys(),
-    "hat(2), normalised": eq.normalised(eq.hat(2)),
+    "normalised hat": eq.normalised(eq.hat(2)),
     "lanczos(3)": eq.lanczos(),
     "bspline(3)": eq.bspline(3),
 }
