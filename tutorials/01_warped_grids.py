@@ -20,7 +20,7 @@ matplotlib.use("agg")
 import numpy as np
 
 import stn_ref
-from stn_ref import demo, diagrams, plots
+from stn_ref import demo, diagrams, galleries, plots
 from stn_ref import equations as eq
 
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
@@ -73,7 +73,7 @@ print("upper left corner:", G[0, 0], "->", grid[0, 0, 0], "=", theta[0] @ [-1, -
 U = demo.a_digit(2)
 for title, _, parameters in demo.examples():
     print(f"{title:<20} θ = {np.array2string(parameters, precision=2).replace(chr(10), '')}")
-print(plots.save(plots.warped_grids(U, demo.examples()), out / "warped_grids.png"))
+print(plots.save(galleries.warped_grids(U, demo.examples()), out / "warped_grids.png"))
 
 # %% [markdown]
 # ## The module

@@ -20,7 +20,7 @@ matplotlib.use("agg")
 import numpy as np
 
 import stn_ref
-from stn_ref import demo, diagrams, plots
+from stn_ref import demo, diagrams, galleries, plots
 from stn_ref import equations as eq
 
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
@@ -38,7 +38,7 @@ for _, rows in demo.kernel_groups():
     for row in rows:
         weights = row.k(0.25 - np.arange(-1, 3), row.Phi).round(4) + 0.0
         print(f"{row.name:>14}{row.Phi!s:<9} weights of m = -1..2 at x = 0.25:", weights)
-print(plots.save(plots.kernels(demo.kernel_groups()), out / "kernels.png"))
+print(plots.save(galleries.kernels(demo.kernel_groups()), out / "kernels.png"))
 
 # %% [markdown]
 # Look at the lower row. The derivative of Eq. 4 is 0 everywhere, so no gradient reaches $\theta$

@@ -20,7 +20,7 @@ matplotlib.use("agg")
 import numpy as np
 
 import stn_ref
-from stn_ref import demo, diagrams, plots
+from stn_ref import demo, diagrams, galleries, plots
 from stn_ref import equations as eq
 
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
@@ -83,8 +83,8 @@ def swirl_grid_backward(dgrid, theta, G):
 
 
 swirl = eq.Transformation("swirl", lambda: np.zeros(1), swirl_grid, swirl_grid_backward)
-figure = plots.warped_grids(U, [(f"swirl, θ = {t:g}", swirl, np.array([t])) for t in (1.0, 2.5)])
-print(plots.save(figure, out / "swirl.png"))
+examples = [(f"swirl, θ = {t:g}", swirl, np.array([t])) for t in (1.0, 2.5)]
+print(plots.save(galleries.warped_grids(U, examples), out / "swirl.png"))
 report = stn_ref.check_gradients(
     swirl.grid, swirl.grid_backward, rng.uniform(-1, 1, (2, 1)), eq.target_grid((4, 5)), rng=rng
 )
@@ -100,7 +100,7 @@ report.raise_if_wrong()
 # %%
 for title, transformation, theta in demo.every_transformation():
     print(f"{title:<34} θ {theta.shape}, a matrix: {transformation.matrix is not None}")
-figure = plots.warped_grids(U, demo.every_transformation())
+figure = galleries.warped_grids(U, demo.every_transformation())
 print(plots.save(figure, out / "every_transformation.png"))
 
 # %% [markdown]
@@ -117,7 +117,7 @@ print(plots.save(figure, out / "every_transformation.png"))
 
 # %%
 part, away, size = demo.a_part_from_afar()
-print(plots.save(diagrams.paddings(part, away, size), out / "paddings.png"))
+print(plots.save(galleries.paddings(part, away, size), out / "paddings.png"))
 
 # %% [markdown]
 # ## Shrinking
@@ -129,7 +129,7 @@ print(plots.save(diagrams.paddings(part, away, size), out / "paddings.png"))
 # hat they fade to grey, as they should.
 
 # %%
-print(plots.save(diagrams.shrinking(), out / "shrinking.png"))
+print(plots.save(galleries.shrinking(), out / "shrinking.png"))
 
 # %% [markdown]
 # ## Exercise
