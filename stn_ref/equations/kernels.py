@@ -27,6 +27,8 @@ class Kernel:
     dk_dphi  dk_dphi(t, Phi), a tuple of len(Phi): the derivative for each parameter
     support  the half-width, in pixels
     normalises  the kernel whose weights at a point this one divides by their sum, if it does
+    d2k      d2k(t, Phi), the right second derivative, piecewise: where k or k′ jumps, the δ is left
+             out. Optional: second derivatives of the sampler ask for it, and nothing else does
     """
 
     name: str
@@ -36,6 +38,7 @@ class Kernel:
     dk_dphi: Callable[[Any, tuple[float, ...]], tuple[Any, ...]]
     support: float
     normalises: Kernel | None = None
+    d2k: Function | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.support < np.inf:
@@ -53,6 +56,14 @@ def per_axis(kernel: Kernel | tuple[Kernel, ...], axes: int = 2) -> tuple[Kernel
             f"kernel is {kernel!r}; expected a Kernel or {many}, one an axis, {coordinates(axes)}"
         )
     return each
+
+
+def no_curvature(t: Any, phi: tuple[float, ...]) -> Any:
+    """0, for a k that is straight between its knots.
+
+    As a distribution the k″ of Eq. 5 is δ(t + 1) − 2δ(t) + δ(t − 1), and that of Eq. 4 a pair of δ′.
+    """
+    return 0.0 * t
 
 
 def no_parameters(t: Any, phi: tuple[float, ...]) -> tuple[Any, ...]:
@@ -89,7 +100,7 @@ def integer_dk(t: Any, phi: tuple[float, ...]) -> Any:
     return 0.0 * t
 
 
-INTEGER = Kernel("integer", (), integer, integer_dk, no_parameters, 0.5)
+INTEGER = Kernel("integer", (), integer, integer_dk, no_parameters, 0.5, d2k=no_curvature)
 
 
 # Eq. 5: the hat over one pixel.
@@ -105,7 +116,7 @@ def bilinear_dk(t: Any, phi: tuple[float, ...]) -> Any:
     return 1.0 * ((t >= -1) & (t < 0)) - 1.0 * ((t >= 0) & (t < 1))
 
 
-BILINEAR = Kernel("bilinear", (), bilinear, bilinear_dk, no_parameters, 1.0)
+BILINEAR = Kernel("bilinear", (), bilinear, bilinear_dk, no_parameters, 1.0, d2k=no_curvature)
 
 
 # One-sided derivatives at a knot.
@@ -138,3 +149,17 @@ def derivative(kernel: Kernel, t: Array, tie: str) -> Array:
         return np.asarray(kernel.dk(t, kernel.Phi))
     left = -kernel.dk(-t, kernel.Phi)
     return np.asarray(left if tie == "left" else (kernel.dk(t, kernel.Phi) + left) / 2)
+
+
+def second_derivative(kernel: Kernel, t: Array, tie: str) -> Array:
+    """k″(t), of t's shape, from the same side; k″ is even, so from the left it is that of −t.
+
+    Raises ValueError if the kernel's row has no d2k.
+    """
+    if kernel.d2k is None:
+        raise ValueError(
+            f"kernel {kernel.name} has no d2k; second derivatives need this column of its row, "
+            "d2k(t, Phi), the right second derivative"
+        )
+    right, left = (np.asarray(kernel.d2k(s * t, kernel.Phi)) for s in (1, -1))
+    return {"left": left, "central": (right + left) / 2}.get(tie, right)
