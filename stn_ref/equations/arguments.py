@@ -113,6 +113,11 @@ def theta_and_lattice(
     return theta, G
 
 
+def tangents(theta_dot: ArrayLike, G_dot: ArrayLike, theta: Array, G: Array) -> tuple[Array, Array]:
+    """Those of θ and G."""
+    return tangent("theta_dot", theta_dot, "theta", theta), tangent("G_dot", G_dot, "G", G)
+
+
 def number_of_axes(axes: object) -> int:
     """1, 2 or 3."""
     if isinstance(axes, bool) or not isinstance(axes, int | np.integer) or not 1 <= axes <= 3:

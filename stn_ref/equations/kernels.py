@@ -6,13 +6,13 @@ comparison that multiplies it: `(abs(t) < 1) * (1 - abs(t))`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from stn_ref.equations.arguments import Array, choice, coordinates
+from stn_ref.equations.arguments import Array, choice, coordinates, number
 
 Function = Callable[[Any, tuple[float, ...]], Any]
 
@@ -61,13 +61,26 @@ def per_axis(kernel: Kernel | tuple[Kernel, ...], axes: int = 2) -> tuple[Kernel
 def no_curvature(t: Any, phi: tuple[float, ...]) -> Any:
     """0, for a k that is straight between its knots.
 
-    As a distribution the k″ of Eq. 5 is δ(t + 1) − 2δ(t) + δ(t − 1), and that of Eq. 4 a pair of δ′.
+    As a distribution the k″ of Eq. 5 is δ(t + 1) − 2δ(t) + δ(t − 1), that of Eq. 4 two δ′.
     """
     return 0.0 * t
 
 
 def no_parameters(t: Any, phi: tuple[float, ...]) -> tuple[Any, ...]:
     return ()
+
+
+def phi_tangents(
+    Phi_dot: Sequence[Sequence[float]] | None, kernels: tuple[Kernel, ...]
+) -> list[tuple[float, ...]]:
+    """Φ̇ of every axis, alike in shape to Φ."""
+    if Phi_dot is None:
+        return [(0.0,) * len(kernel.Phi) for kernel in kernels]
+    each = [tuple(number("Phi_dot", p) for p in dots) for dots in Phi_dot]
+    lengths = [len(kernel.Phi) for kernel in kernels]
+    if [len(dots) for dots in each] != lengths:
+        raise ValueError(f"Phi_dot is {Phi_dot!r}; expected, one an axis, {lengths} numbers")
+    return each
 
 
 EPS = 2.0**-52
@@ -162,4 +175,6 @@ def second_derivative(kernel: Kernel, t: Array, tie: str) -> Array:
             "d2k(t, Phi), the right second derivative"
         )
     right, left = (np.asarray(kernel.d2k(s * t, kernel.Phi)) for s in (1, -1))
-    return {"left": left, "central": (right + left) / 2}.get(tie, right)
+    if tie == "central":
+        return np.asarray((right + left) / 2)
+    return left if tie == "left" else right

@@ -85,8 +85,8 @@ def hat_dk_dphi(t: Any, phi: tuple[float, ...]) -> tuple[Any, ...]:
 def gaussian(sigma: float) -> Kernel:
     """A Gaussian, cut at six standard deviations, Φ = (sigma,)."""
     Phi = (_positive("sigma", sigma),)
-    rows = gaussian_k, gaussian_dk, gaussian_dk_dphi
-    return Kernel("gaussian", Phi, *rows, 6 * Phi[0], d2k=gaussian_d2k)
+    columns = gaussian_k, gaussian_dk, gaussian_dk_dphi, 6 * Phi[0]
+    return Kernel("gaussian", Phi, *columns, d2k=gaussian_d2k)
 
 
 def gaussian_k(t: Any, phi: tuple[float, ...]) -> Any:
@@ -256,14 +256,15 @@ def normalised(kernel: Kernel) -> Kernel:
 
     def d2k(t: Any, phi: tuple[float, ...]) -> Any:
         """(k/S)″ = (k″ − 2 (k/S)′ S′ − k/S S″)/S."""
-        shifted = [shift(t, j, kernel.support) for j in steps]
-        dS, d2S = (sum(f(u, phi) for u in shifted) for f in (kernel.dk, curvature))
-        part = curvature(t, phi) - 2 * dk(t, phi) * dS - k(t, phi) * d2S
-        return over(part, total(t, phi))
+        assert kernel.d2k is not None
+        near = [shift(t, j, kernel.support) for j in steps]
+        S, dS, d2S = (sum(f(u, phi) for u in near) for f in (kernel.k, kernel.dk, kernel.d2k))
+        q = over(kernel.k(t, phi), S)
+        dq = over(kernel.dk(t, phi) - q * dS, S)
+        return over(kernel.d2k(t, phi) - 2 * dq * dS - q * d2S, S)
 
-    name, curvature = f"normalised {kernel.name}", kernel.d2k
-    rows, end = (k, dk, dk_dphi), kernel.support
-    return Kernel(name, kernel.Phi, *rows, end, kernel, None if curvature is None else d2k)
+    name, columns = f"normalised {kernel.name}", (k, dk, dk_dphi, kernel.support, kernel)
+    return Kernel(name, kernel.Phi, *columns, None if kernel.d2k is None else d2k)
 
 
 def _count(name: str, value: int, least: int, most: int) -> int:
