@@ -15,6 +15,8 @@ import numpy as np
 from numpy.random import Generator
 
 from stn_ref import equations as eq
+from stn_ref.backends import reference
+from stn_ref.backends.pixels import source_pixels
 from stn_ref.cases import (
     FAMILIES,
     FEW,
@@ -58,6 +60,9 @@ def forward_checks() -> Iterator[tuple[str, Check]]:
         for tie in TIES:
             name = named(f"sample, forward · Eq. 7 · on knots, tie={tie}", axes)
             yield name, partial(on_knots, tie, axes)
+        for transformation in family:
+            name = f"transform, forward · §3.2 · {transformation.name}"
+            yield name, partial(fused, transformation, axes)
     yield "spatial_transformer, forward · §3.4", whole_module
 
 
@@ -126,6 +131,24 @@ def second(kernel: eq.Kernel, padding: str, axes: int, rng: Generator) -> Report
 
     knots = no_crossing(lambda dV, U, xy: sampler_pieces(xy, kernel))
     return check_jvp(f, f_jvp, dV, U, xy, rng=rng, knots=knots)
+
+
+def fused(transformation: eq.Transformation, axes: int, rng: Generator) -> Report:
+    """θ to V by the centred formula, onto another size."""
+    size, source = SIZES[axes]
+    options: dict[str, Any] = {"transformation": transformation, "align_corners": False}
+
+    def pieces(U: Array, theta: Array) -> Array:
+        return sampler_pieces(source_pixels(theta, transformation, size, source, False))
+
+    return check_jvp(
+        partial(reference.transform, size=size, **options),
+        partial(reference.transform_jvp, size=size, **options),
+        rng.standard_normal((2, *source, 3)),
+        near_identity(transformation, rng),
+        rng=rng,
+        knots=no_crossing(pieces),
+    )
 
 
 def whole_module(rng: Generator) -> Report:

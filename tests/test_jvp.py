@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from stn_ref import cases
 from stn_ref import equations as eq
+from stn_ref.backends import reference
 from stn_ref.equations.affine import (
     rotation_matrix_backward,
     rotation_matrix_jvp,
@@ -261,6 +262,29 @@ def test_the_module_and_its_gradient_are_transposed(network, rng, transformation
 
 def test_the_size_of_the_module_is_that_of_its_image_unless_given(network):
     assert eq.spatial_transformer_jvp(*network).shape == network[2].shape
+
+
+@record
+@pytest.mark.parametrize("tie", TIES)
+def test_the_fused_path_and_its_gradient_are_transposed_at_the_identity(
+    transformation, axes, tie, rng
+):
+    """Where most of the points are on knots, and rounding may not choose their sides."""
+    U, U_dot, dV = rng.standard_normal((3, 2, *SIZE[-axes:], 2))
+    theta = np.stack([transformation.identity()] * 2)
+    theta_dot, how = rng.standard_normal(theta.shape), {"transformation": transformation}
+    V_dot = reference.transform_jvp(U_dot, theta_dot, U, theta, tie=tie, **how)
+    dU, dtheta = reference.transform_backward(dV, U, theta, tie=tie, **how)
+    assert_transposed([(dU, U_dot), (dtheta, theta_dot)], (dV, V_dot))
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.longdouble))
+def test_the_fused_path_keeps_the_dtype_of_the_image(dtype, rng):
+    U, theta = rng.standard_normal((1, 3, 4, 1)).astype(dtype), np.zeros((1, 2, 3), dtype)
+    V_dot = reference.transform_jvp(U, theta, U, theta, size=(2, 5), padding="border")
+    assert V_dot.dtype == dtype and V_dot.shape == (1, 2, 5, 1)
+    with pytest.raises(ValueError, match="theta_dot has shape"):
+        reference.transform_jvp(U, theta[:, :1], U, theta)
 
 
 # the checker

@@ -75,7 +75,7 @@ def linear(
         B = checked_basis(G)
         B_dot = shaped("basis_jvp(G_dot, G)", basis_jvp(G_dot, G), B.shape)
         grid_dot = B_dot @ each_point(theta, n) + B @ each_point(theta_dot, n)
-        return np.asarray(grid_dot, np.result_type(theta, G))
+        return np.asarray(grid_dot, np.result_type(theta_dot, G_dot))
 
     def basis_gradient(dgrid: ArrayLike, theta: ArrayLike) -> Array:
         theta = shaped("theta", theta, ("B", *start.shape))

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, shaped, tangents, theta_and_lattice
 from stn_ref.equations.lattice import (
+    each_point,
     homogeneous,
     over_batch,
     over_points,
@@ -69,9 +70,9 @@ def projective_grid_jvp(
     """
     theta, G = theta_and_lattice(theta, G, (8,), 2)
     theta_dot, G_dot = tangents(theta_dot, G_dot, theta, G)
-    H_T = projective_matrix(theta).swapaxes(1, 2)[:, None]
-    H_dot_T = projective_matrix_jvp(theta_dot, theta).swapaxes(1, 2)[:, None]
-    p, p_dot = homogeneous(G) @ H_T, homogeneous(G) @ H_dot_T + G_dot @ H_T[..., :2, :]
+    slopes, H_dot = projective_matrix(theta)[..., :2], projective_matrix_jvp(theta_dot, theta)
+    slopes_T, H_dot_T = (each_point(M.swapaxes(1, 2), 2) for M in (slopes, H_dot))
+    p, p_dot = _project(theta, G), homogeneous(G) @ H_dot_T + G_dot @ slopes_T
     w, w_dot = p[..., 2:], p_dot[..., 2:]
     return np.where(w == 0, 0, (p_dot[..., :2] - p[..., :2] / w * w_dot) / w)
 

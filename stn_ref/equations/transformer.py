@@ -112,7 +112,7 @@ def spatial_transformer_jvp(
     theta_dot = f_loc_jvp(U_dot, layers_dot, U, layers)
     grid_dot = forward_mode(transformation)(theta_dot, np.zeros_like(G), theta, G)
     xy_dot = to_pixels_jvp(grid_dot, U.shape[1:-1], align_corners=align_corners)
-    return sample_jvp(U_dot, xy_dot, U, xy, kernel=kernel, padding=padding, tie=tie)
+    return sample_jvp(U_dot, xy_dot, U, xy, tie=tie, kernel=kernel, padding=padding)
 
 
 def _localised_grid(
