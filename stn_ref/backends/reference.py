@@ -141,8 +141,8 @@ def transform_jvp(
 ) -> Array:
     """How V of `transform` changes as U and θ do; the reference has this alone.
 
-    The points are those of the centred formula. How they move jumps on no knot, so that comes from
-    the two steps of the paper.
+    The points are those of the centred formula, whose rounding decides on which side of a knot they
+    lie; how they move does not depend on it, and comes from the paper's two steps.
 
     U_dot, theta_dot  tangents, each in the shape and dtype of U and θ
     tie               as in `equations.sample_jvp`

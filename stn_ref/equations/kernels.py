@@ -61,7 +61,8 @@ def per_axis(kernel: Kernel | tuple[Kernel, ...], axes: int = 2) -> tuple[Kernel
 def no_curvature(t: Any, phi: tuple[float, ...]) -> Any:
     """0, for a k that is straight between its knots.
 
-    As a distribution the k″ of Eq. 5 is δ(t + 1) − 2δ(t) + δ(t − 1), that of Eq. 4 two δ′.
+    As a distribution the k″ of Eq. 5 is δ(t + 1) − 2δ(t) + δ(t − 1), that of a hat alike but wider,
+    and that of Eq. 4 two δ′.
     """
     return 0.0 * t
 
