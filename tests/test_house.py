@@ -14,8 +14,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # a module may import from its own floor and from those before it
 FLOORS = [
     ("equations",),
-    ("lazy", "files", "backends", "knots", "gradcheck", "progress"),
-    ("api", "tracing", "data", "checks", "oracle"),
+    ("lazy", "files", "backends", "knots", "gradcheck", "jvpcheck", "progress"),
+    ("api", "tracing", "data", "cases", "checks", "forward_checks", "oracle"),
     ("nn",),
     ("__init__",),
     ("canvas",),
