@@ -204,16 +204,15 @@ def test_the_curvature_of_lanczos_is_as_exact_as_its_slope(lobes):
     "kernel", [k for k in KERNELS if not k.name.startswith("normalised")], ids=lambda k: k.name
 )
 def test_a_row_compiles_as_it_is_and_gives_the_same_numbers(kernel):
-    k, dk, d2k = (numba.njit(f) for f in (kernel.k, kernel.dk, kernel.d2k))
+    k, dk = (numba.njit(f) for f in (kernel.k, kernel.dk))
     for t in (-1.5, -1.0, -0.5, 0.0, 0.004, 0.3, 1.0, 1.7):
         assert_allclose(k(t, kernel.Phi), kernel.k(t, kernel.Phi), rtol=1e-14, atol=1e-16)
         assert_allclose(dk(t, kernel.Phi), kernel.dk(t, kernel.Phi), rtol=1e-14, atol=1e-13)
-        assert_allclose(d2k(t, kernel.Phi), kernel.d2k(t, kernel.Phi), rtol=1e-13, atol=1e-13)
 
 
 def test_lanczos_has_no_seam_where_its_series_begins():
     for f in (lanczos().k, lanczos().dk, lanczos().d2k):
-        for seam in (0.01, 0.03, -0.01, 0.25):
+        for seam in (0.01, 0.03, -0.01, 0.25, 0.8 / np.pi, 2.4 / np.pi):
             around = f(np.array([seam - 1e-15, seam + 1e-15]), ())
             assert_allclose(around[0], around[1], rtol=0, atol=2e-13)
 

@@ -28,7 +28,7 @@ class Kernel:
     support  the half-width, in pixels
     normalises  the kernel whose weights at a point this one divides by their sum, if it does
     d2k      d2k(t, Phi), the right second derivative, piecewise: where k or k′ jumps, the δ is left
-             out. Optional: second derivatives of the sampler ask for it, and nothing else does
+             out. Optional, and for NumPy alone: second derivatives of the sampler ask for it
     """
 
     name: str

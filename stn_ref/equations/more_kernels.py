@@ -153,27 +153,23 @@ def lanczos(lobes: int = 3) -> Kernel:
         return (abs(t) < a) * (near * series + (1 - near) * change / (x + near))
 
     def d2k(t: Any, phi: tuple[float, ...]) -> Any:
-        """π² (j″j + 2j′j′/a + jj″/a²) of j = sin u/u at u = πt and at u = πt/a; j″ = ⅔r − j."""
-        near, n = abs(t) < 0.25, np.floor(t + 0.5)
-        x, y = (np.pi * t) * (np.pi * t), (np.pi * t / a) * (np.pi * t / a)
-        # j and r = −3j′/u, as series in u² and as quotients
-        one, other = 1 - x / 156 * (1 - x / 210), 1 - y / 156 * (1 - y / 210)
-        one, other = 1 - x / 72 * (1 - x / 110 * one), 1 - y / 72 * (1 - y / 110 * other)
-        one, other = 1 - x / 20 * (1 - x / 42 * one), 1 - y / 20 * (1 - y / 42 * other)
-        one, other = 1 - x / 6 * one, 1 - y / 6 * other
-        slope, turn = 1 - x / 130 * (1 - x / 180), 1 - y / 130 * (1 - y / 180)
-        slope, turn = 1 - x / 54 * (1 - x / 88 * slope), 1 - y / 54 * (1 - y / 88 * turn)
-        slope, turn = 1 - x / 10 * (1 - x / 28 * slope), 1 - y / 10 * (1 - y / 28 * turn)
-        sin, window = (1 - 2 * (n % 2)) * np.sin(np.pi * (t - n)), np.sin(np.pi * t / a)
-        far = 1 - near
-        one = near * one + far * sin / (np.pi * t + near)
-        other = near * other + far * window / (np.pi * t / a + near)
-        slope = near * slope + far * 3 * (one - np.cos(np.pi * t)) / (x + near)
-        turn = near * turn + far * 3 * (other - np.cos(np.pi * t / a)) / (y + near)
-        bend = (2 * slope / 3 - one) * other + one * (2 * turn / 3 - other) / (a * a)
-        return ((t >= -a) & (t < a)) * np.pi * np.pi * (bend + 2 * x / (9 * a * a) * slope * turn)
+        """π² (j″w + 2j′w′/a + jw″/a²), with j = sin u/u at u = πt and w at u = πt/a."""
+        (j, dj, d2j), (w, dw, d2w) = _sinc(np.pi * t), _sinc(np.pi * t / a)
+        bend = d2j * w + 2 * dj * dw / a + j * d2w / (a * a)
+        return ((t >= -a) & (t < a)) * np.pi * np.pi * bend
 
     return Kernel(f"lanczos{a}", (), k, dk, no_parameters, float(a), d2k=d2k)
+
+
+def _sinc(u: Any) -> tuple[Any, Any, Any]:
+    """j = sin u/u, j′ and j″ = ⅔r − j, where r = −3j′/u; near 0 by series, for quotients cancel."""
+    near, v = abs(u) < 0.8, u * u
+    far = np.where(near, 1.0, u)
+    j = 1 - v / 72 * (1 - v / 110 * (1 - v / 156 * (1 - v / 210)))
+    j = np.where(near, 1 - v / 6 * (1 - v / 20 * (1 - v / 42 * j)), np.sin(far) / far)
+    r = 1 - v / 54 * (1 - v / 88 * (1 - v / 130 * (1 - v / 180)))
+    r = np.where(near, 1 - v / 10 * (1 - v / 28 * r), 3 * (j - np.cos(far)) / (far * far))
+    return j, -u * r / 3, 2 * r / 3 - j
 
 
 def bspline(order: int) -> Kernel:
