@@ -125,7 +125,7 @@ print(plots.save(figure, out / "angles.png"))
 far = [k for d in range(10) for k in np.flatnonzero((test.labels == d) & (abs(true) > 0.8))[:2]]
 figure, axes = plt.subplots(2, 1, figsize=(8.4, 1.35), layout="constrained")
 for ax, maps, name in zip(axes, (warp.U, warp.V), "UV", strict=True):
-    plots.contact_sheet(np.clip(maps[far], 0, 1), test.labels[far], ax, columns=20)
+    plots.contact_sheet(np.clip(maps[far], 0, 1), test.labels[far], columns=20, ax=ax)
     ax.text(-0.01, 0.4, f"${name}$", transform=ax.transAxes, ha="right", va="center")
 print(plots.save(figure, out / "upright.png"))
 
