@@ -105,7 +105,7 @@ R = np.array([[cos, -sin], [sin, cos]])
 turns = {"$R$, as on a square": R, "$D^{-1} R\\, D$": np.linalg.inv(D) @ R @ D}
 figure, axes = plt.subplots(2, 2, figsize=(8.4, 4.6), layout="constrained")
 for pair, (name, turn) in zip(axes, turns.items(), strict=True):
-    plots.source_and_target(wide, np.column_stack([turn, [0, 0]]), pair, title=name)
+    plots.source_and_target(wide, np.column_stack([turn, [0, 0]]), title=name, axes=pair)
     pair[0].set(xlim=(-15, 70), ylim=(42, -15))
 figure.suptitle("§3.2  turning a map of 28 × 56 pixels")
 print(plots.save(figure, out / "aspect.png"))
