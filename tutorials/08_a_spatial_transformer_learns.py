@@ -120,7 +120,7 @@ print(f"{error:.1f}% of the test digits are taken for others")
 
 # %%
 axes = plots.training_film(every_so_often(film, 7), "Task R: the transformer turns digits upright")
-print(plots.save(axes, out / "film.png", dpi=90))
+print(plots.save(axes, out / "film.png"))
 
 # %% [markdown]
 # The same, moving: a frame every twenty steps.
