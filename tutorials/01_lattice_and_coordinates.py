@@ -124,7 +124,9 @@ print(plots.save(figure, out / "aspect.png"))
 U = demo.a_digit(2)[None]
 for size in (28, 42, 60):
     xy = eq.to_pixels(eq.target_grid((size, size))[None], (size, size))
-    print(f"{size} pixels in two steps: {np.sum(xy != np.round(xy))} of {xy.size} miss the integers")
+    print(
+        f"{size} pixels in two steps: {np.sum(xy != np.round(xy))} of {xy.size} miss the integers"
+    )
 V = stn_ref.transform(U, eq.AFFINE.identity()[None])
 print("in one: V equals U, bit for bit:", np.array_equal(V, U))
 

@@ -132,7 +132,9 @@ report = stn_ref.check_gradients(
 print(report)
 report.raise_if_wrong()
 
-figure = galleries.warped_grids(U, [(f"swirl, θ = {t:g}", swirl, np.array([t])) for t in (1.0, 2.5)])
+figure = galleries.warped_grids(
+    U, [(f"swirl, θ = {t:g}", swirl, np.array([t])) for t in (1.0, 2.5)]
+)
 print(plots.save(figure, out / "swirl.png"))
 
 # %% [markdown]

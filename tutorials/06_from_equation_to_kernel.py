@@ -218,7 +218,9 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4), layout="constrain
 left.barh(list(ladder), list(ladder.values()), color=plots.BLUE)
 for name, nanoseconds in ladder.items():
     left.text(1.3 * nanoseconds, name, f"{nanoseconds:,.3g}".replace("e+05", "·10⁵"), va="center")
-left.set(xscale="log", xlim=(0.5, 5e7), xlabel="ns for each output pixel", title="Eq. 3, five times")
+left.set(
+    xscale="log", xlim=(0.5, 5e7), xlabel="ns for each output pixel", title="Eq. 3, five times"
+)
 left.invert_yaxis()
 for (task, marker), colour in zip(tasks.items(), colours, strict=True):
     ratio = {
@@ -231,7 +233,9 @@ for (task, marker), colour in zip(tasks.items(), colours, strict=True):
     style = {"marker": marker, "color": colour, "ls": "", "mec": "k", "mew": 0.5, "label": task}
     right.plot([ratio[shape] for shape in shapes], range(len(shapes)), **style)
 right.axvline(1, color=plots.GREY)
-right.set(xscale="log", xlabel="times as fast as PyTorch, one thread", title="stn_ref on B, C, H, W")
+right.set(
+    xscale="log", xlabel="times as fast as PyTorch, one thread", title="stn_ref on B, C, H, W"
+)
 right.set_yticks(range(len(shapes)), [", ".join(map(str, shape)) for shape in shapes])
 right.set_xticks([0.5, 1, 2, 5], ["½", "1", "2", "5"], minor=False)
 right.minorticks_off()

@@ -205,7 +205,10 @@ MINE = "from functools import partial\nimport numpy as np\n" + inspect.getsource
 if find_spec("pytest") and find_spec("hypothesis"):
     with TemporaryDirectory() as directory:
         Path(directory, "test_mine.py").write_text(TESTS)
-        for name, last in {"right": "", "buggy": "sampler = partial(sampler, cell=np.trunc)"}.items():
+        for name, last in {
+            "right": "",
+            "buggy": "sampler = partial(sampler, cell=np.trunc)",
+        }.items():
             Path(directory, "my_sampler.py").write_text(f"{MINE}\n{last}\n")
             command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider"]
             run = subprocess.run(command, cwd=directory, capture_output=True, text=True)
