@@ -120,7 +120,8 @@ def show(U: Array, ax: Axes | None = None, title: str = "", **options: Any) -> A
 
     Three channels are red, green and blue from 0 to 1; else the first is drawn, dark on light.
     """
-    ax, U = one(ax), a_map("U", U)
+    U = a_map("U", U)
+    ax = one(ax)
     colours = U.shape[-1] == 3
     ink: dict[str, Any] = {} if colours else {"cmap": "gray_r"}
     image = np.clip(U, 0, 1) if colours else U[..., 0]

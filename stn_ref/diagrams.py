@@ -28,6 +28,7 @@ from stn_ref.plots import (
     ORANGE,
     RED,
     SIGNED,
+    WIDTH,
     animate,
     control_points,
     show,
@@ -40,7 +41,7 @@ from stn_ref.tracing import Trace
 def lattices(size: Size) -> Figure:
     """The lattice G on the pixels that it stands for, under both conventions for ±1."""
     H, W = size
-    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.5), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 4.2), layout="constrained")
     for ax, align_corners in zip(axes, (True, False), strict=True):
         G = eq.target_grid(size, align_corners=align_corners)
         corners = np.array([[[[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]]]], float)
@@ -48,7 +49,7 @@ def lattices(size: Size) -> Figure:
         for i, j in np.ndindex(H, W):
             ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, ec=GREY, lw=0.8))
             label = f"{G[i, j, 0]:.2g}\n{G[i, j, 1]:.2g}".replace("-", "−")
-            ax.text(j, i + 0.07, label, ha="center", va="top", size=7)
+            ax.text(j + 0.07, i + 0.08, label, ha="left", va="top", size=8)
         ax.plot(*square.T, color=BLUE, lw=2, label="[−1, 1]²")
         ax.plot(*np.mgrid[:W, :H].reshape(2, -1), "o", color=RED, ms=4, label="$G_i$")
         ax.set(xlim=(-0.7, W - 0.3), ylim=(H - 0.3, -0.7), aspect="equal")
@@ -107,9 +108,8 @@ def trace(report: Trace, U: Array, V: Array) -> Figure:
     """One output pixel: where it is in V, where it lands in U, and the taps that it weighs."""
     _, i, j = report.at
     x, y = report.xy
-    figure, axes = plt.subplots(
-        1, 3, figsize=(8.4, 3.3), layout="constrained", width_ratios=[1, 1, 1.25]
-    )
+    figure: Figure = page(None, 3.3)
+    axes = figure.subplots(1, 3)
     show(V, axes[0], "§3.2  one pixel of $G$, in $V$", vmin=0, vmax=float(U.max()))
     axes[0].add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, ec=RED, lw=2))
     for ax, title in (
@@ -125,7 +125,7 @@ def trace(report: Trace, U: Array, V: Array) -> Figure:
     for t in report.taps:
         radius = 0.45 * np.sqrt(abs(t.weight))
         axes[2].add_patch(Circle((t.m, t.n), radius, fc=ORANGE, ec="k", alpha=0.85))
-        text = f"$U$ = {t.value[0]:.2f}\nweight {t.weight:.2f}"
+        text = f"$U$ = {t.value[0]:.2f}\n$k\\,k$ = {t.weight:.2f}"
         below = t.n > y
         axes[2].text(
             t.m,

@@ -24,9 +24,9 @@ LEGEND: dict[str, Any] = {
     "loc": "upper center",
     "ncols": 3,
     "fontsize": 7.5,
-    "handlelength": 1.5,
-    "handletextpad": 0.3,
-    "columnspacing": 0.5,
+    "handlelength": 1.2,
+    "handletextpad": 0.2,
+    "columnspacing": 0.4,
     "borderpad": 0.2,
     "borderaxespad": 0.2,
 }
@@ -61,14 +61,13 @@ def kernels(groups: Sequence[tuple[str, Sequence[eq.Kernel]]]) -> Figure:
             column[0].legend(**LEGEND)
         column[0].set_title(title, fontsize=10)
         column[0].tick_params(labelbottom=False)
-        column[1].set_xlabel("$t = x - m$")
-    for column in columns[::4]:
-        column[0].set_ylabel("$k(t; \\Phi)$")
-        column[1].set_ylabel("right derivative $k'$")
+        column[0].set_xlabel("")
+    for ax in axes[:, 1:].flat:
+        ax.set_ylabel("")
     for column in columns[len(groups) :]:
         for ax in column:
             ax.axis("off")
-    figure.suptitle("§3.3  sampling kernels; where there are several, under each its $\\Phi$")
+    figure.suptitle("§3.3  sampling kernels and their $\\Phi$")
     return figure
 
 

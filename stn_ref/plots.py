@@ -46,6 +46,8 @@ __all__ += ["compare", "contact_sheet", "control_points", "gradient_field", "gri
 __all__ += ["grid_lines", "kernel", "save", "show", "source_and_target", "training_film"]
 __all__ += ["warped_grid"]
 
+IN_PIXELS: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1}  # arrows
+
 
 def warped_grid(
     theta: Array,
@@ -72,9 +74,9 @@ def warped_grid(
 
 def grid_lines(xy: Array, *, lines: int = 10, ax: Axes | None = None) -> Axes:
     """Source points (H', W', 2) in pixels: every few rows and columns, border, first corner."""
-    ax, xy = one(ax), shaped("xy", xy, ("H'", "W'", 2))
-    x, y = np.moveaxis(xy, -1, 0)
+    x, y = np.moveaxis(a_map("xy", xy, 2), -1, 0)
     rows, columns = (_few(S, whole("lines", lines, least=2)) for S in x.shape)
+    ax = one(ax)
     for i in rows:
         ax.plot(x[i], y[i], color=RED, lw=0.8)
     for j in columns:
@@ -83,7 +85,7 @@ def grid_lines(xy: Array, *, lines: int = 10, ax: Axes | None = None) -> Axes:
         ax.plot(x[edge], y[edge], color=BLUE, lw=1.8)
     ax.plot(x[0, 0], y[0, 0], "o", color=BLUE, ms=5)
     ax.set_aspect("equal")
-    ax.yaxis.set_inverted(True)
+    ax.yaxis.set_inverted(True)  # rows down
     return ax
 
 
@@ -101,10 +103,11 @@ def control_points(
     ax: Axes | None = None,
 ) -> Axes:
     """Arrows from the points a transformation is anchored at to where θ (K, 2) puts them."""
-    ax, identity = one(ax), checked(transformation).identity()
+    identity = checked(transformation).identity()
     both = np.stack([identity, shaped("theta", theta, (len(identity), 2))])[None]
     start, end = eq.to_pixels(both, source, align_corners=align_corners)[0]
-    ax.quiver(*start.T, *(end - start).T, angles="xy", scale_units="xy", scale=1, color=GREEN)
+    ax = one(ax)
+    ax.quiver(*start.T, *(end - start).T, color=GREEN, **IN_PIXELS)
     ax.plot(*start.T, "o", color=GREEN, ms=4, mfc="white")
     ax.plot(*end.T, "o", color=GREEN, ms=4)
     return ax
@@ -126,15 +129,20 @@ def grid_and_output(
     Raises TypeError or ValueError if an argument has another form.
     """
     U, V = a_map("U", U), a_map("V", V)
+    xy = shaped("xy", xy, (*V.shape[:2], 2))
     above, below = axes = row_of(axes, 2, WIDTH / 2)
-    H, W, _ = U.shape
-    shades = scale(U, zero=0)
-    show(U, above, title, **shades)
-    above.add_patch(Rectangle((-0.5, -0.5), W, H, fill=False, ec=GREY, lw=1))
-    grid_lines(shaped("xy", xy, (*V.shape[:2], 2)), lines=lines, ax=above)
-    above.set(xlim=(-0.25 * W, 1.25 * W), ylim=(1.25 * H, -0.25 * H))
-    show(V, below, "$V$", **shades)
+    _with_margin(U, above, title)
+    grid_lines(xy, lines=lines, ax=above)
+    show(V, below, "$V$", **scale(U, zero=0))
     return axes
+
+
+def _with_margin(U: Array, ax: Axes, title: str = "") -> None:
+    """U in a frame, with room for points outside it, which do not change the view."""
+    H, W, _ = U.shape
+    show(U, ax, title, **scale(U, zero=0))
+    ax.add_patch(Rectangle((-0.5, -0.5), W, H, fill=False, ec=GREY, lw=1))
+    ax.set(xlim=(-0.25 * W, 1.25 * W), ylim=(1.25 * H, -0.25 * H))
 
 
 def source_and_target(
@@ -192,8 +200,7 @@ def gradient_field(
     arrows   at most so many along each axis, evenly; all of them count for the longest
     Raises TypeError or ValueError if an argument has another form.
     """
-    ax, U = one(ax), a_map("U", U)
-    xy = shaped("xy", xy, ("H'", "W'", 2))
+    U, xy = a_map("U", U), a_map("xy", xy, 2)
     dxy = shaped("dxy", dxy, xy.shape)
     length = np.hypot(dxy[..., 0], dxy[..., 1])
     most = np.max(length, initial=0, where=np.isfinite(length))
@@ -201,11 +208,10 @@ def gradient_field(
     few = np.ix_(rows, columns)
     x, y = np.moveaxis(xy[few], -1, 0)
     dx, dy = np.moveaxis(-dxy[few] * (number("longest", longest) / (most or 1)), -1, 0)
-    show(U, ax)
+    ax = one(ax)
+    _with_margin(U, ax)
     ax.plot(x.ravel(), y.ravel(), ".", color=BLUE, ms=2)
-    ax.quiver(
-        x, y, dx, dy, angles="xy", scale_units="xy", scale=1, color=RED, width=0.005, minlength=0
-    )
+    ax.quiver(x, y, dx, dy, color=RED, width=0.007, minlength=0, **IN_PIXELS)
     return ax
 
 
@@ -222,14 +228,16 @@ def kernel(row: eq.Kernel, *, axes: Sequence[Axes] | Array | None = None, **styl
     ends = np.arange(np.ceil(-s), s)
     knots = np.unique([ends + e for e in (0, row.support, -row.support)])
     knots = knots[np.abs(knots) < s]
-    for ax, f in zip(axes, (row.k, row.dk), strict=True):
+    names = r"$k(t; \Phi)$", "right derivative $k'$"
+    for ax, f, name in zip(axes, (row.k, row.dk), names, strict=True):
         for a, b in zip([-s, *knots], [*knots, s], strict=True):
-            t = np.linspace(a, b, 101)[:-1]
+            t = np.linspace(a, b, 101)
+            t[-1] = np.nextafter(b, a)  # a jump at b belongs to the next piece
             ax.plot(t, f(t, row.Phi), **style)
         ax.axhline(0, color=GREY, lw=0.6, zorder=0)
         ax.grid(alpha=0.3)
         low, high = ax.get_ylim()
-        ax.set_ylim(min(low, -0.3), max(high, 1.1))
+        ax.set(ylim=(min(low, -0.3), max(high, 1.1)), xlabel="$t = x - m$", ylabel=name)
     Phi = ", ".join(f"{p:g}".replace("-", "−") for p in row.Phi)
     axes[0].plot([], [], label=Phi or row.name, **style)
     return axes
@@ -258,10 +266,10 @@ def training_film(
     Returns the axes (2 B, frames).
     Raises TypeError or ValueError if a frame has another form or another B than the first.
     """
-    if not film or any(len(a) != len(film[0].U) for frame in film for a in frame[1:]):
-        found = [tuple(len(a) for a in frame[1:]) for frame in film]
-        raise ValueError(f"frames of {found} images; expected one frame or more, of equal numbers")
-    B, width = len(film[0].U), WIDTH / max(len(film), 6)
+    numbers = {len(a) for frame in film for a in frame[1:]}
+    if len(numbers) != 1 or 0 in numbers:
+        raise ValueError(f"frames of {numbers or 'no'} images; expected one number, at least 1")
+    (B,), width = numbers, WIDTH / max(len(film), 6)
     heights = [a.shape[1] / a.shape[2] for a in (film[0].U, film[0].V)] * B
     drawn = page(figure, 0.5 + sum(heights) * width, 0.4 + len(film) * width)
     axes = drawn.subplots(2 * B, len(film), height_ratios=heights, squeeze=False)

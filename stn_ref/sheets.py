@@ -101,10 +101,10 @@ def contact_sheet(
             "1 to 3 channels, and a label for each"
         )
     boxes = np.zeros((B, 0, 4)) if boxes is None else shaped("boxes", boxes, (B, "K", 4))
+    columns, head, gap = min(whole("columns", columns), B), round(H / 3), round(W / 14)
     ax = one(ax)
     inks = np.array([to_rgb(c) for c in (("black",) if C == 1 else (BLUE, ORANGE, GREEN)[:C])])
     papers = np.clip(1 - images @ (1 - inks), 0, 1)
-    columns, head, gap = min(whole("columns", columns), B), round(H / 3), round(W / 14)
     rows = -(-B // columns)
     sheet = np.ones((rows * (head + H), columns * (W + gap) - gap, 3))
     for b, (paper, label) in enumerate(zip(papers, labels, strict=True)):

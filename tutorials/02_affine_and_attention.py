@@ -2,9 +2,9 @@
 # # Affine maps and attention
 #
 # The lattice of the output is laid over the input, and before that it is moved, turned, scaled or
-# sheared: $T_\theta(G)$, the points at which the input will be read. This page is about the two maps
-# that §3.2 of the paper writes out, Eqs. 1 and 2, and about what is easily got wrong with both:
-# they lead from the output to the input.
+# sheared: $T_\theta(G)$, the points at which the input will be read. This page is about the two
+# maps that §3.2 of the paper writes out, Eqs. 1 and 2, and about what is easily got wrong with
+# both: they lead from the output to the input.
 #
 # About three seconds: `python tutorials/02_affine_and_attention.py`.
 
@@ -57,7 +57,7 @@ seen = 1.5 * np.array([[cos, -sin], [sin, cos]])  # what should happen to the pi
 pushed = np.zeros_like(U)
 where = eq.target_grid((28, 28)) @ seen.T
 j, i = np.moveaxis(np.rint(eq.to_pixels(where[None], (28, 28))[0]).astype(int), -1, 0)
-inside = (0 <= i) & (i < 28) & (0 <= j) & (j < 28)
+inside = np.all([i >= 0, i < 28, j >= 0, j < 28], axis=0)
 pushed[i[inside], j[inside]] = U[inside]
 
 A = np.column_stack([np.linalg.inv(seen), [0, 0]])
@@ -94,8 +94,8 @@ print(plots.save(galleries.warped_grids(U, demo.examples()), out / "warped_grids
 # \frac{\partial L}{\partial G_i} = A_{\theta,\,1..2}^T\, g_i$$
 #
 # Every point pulls on all six numbers, and far points turn and stretch harder than near ones. A
-# constrained map collects what its numbers stand for: $\partial L/\partial s$ of attention is the sum
-# of the two entries where $s$ stands.
+# constrained map collects what its numbers stand for: $\partial L/\partial s$ of attention is the
+# sum of the two entries where $s$ stands.
 
 # %%
 g = np.random.default_rng(0).standard_normal((1, 20, 20, 2))

@@ -36,8 +36,8 @@ U = demo.a_digit(2)
 # ## Piecewise affine: a triangle mesh whose corners move
 #
 # $\theta$ is where the vertices go. Inside a triangle the map is the one affine map that takes its
-# three corners along. With the barycentric coordinates $\lambda_k(p)$ of a point $p$ in its triangle,
-# $T_\theta(p) = \sum_k \lambda_k(p)\,\theta_k$. Lines break where triangles meet.
+# three corners along. With the barycentric coordinates $\lambda_k(p)$ of a point $p$ in its
+# triangle, $T_\theta(p) = \sum_k \lambda_k(p)\,\theta_k$. Lines break where triangles meet.
 #
 # ## Thin plate splines: a metal sheet
 #
@@ -80,11 +80,11 @@ print(plots.save(figure, out / "every_transformation.png"))
 # %% [markdown]
 # ## Composition, and why not to sample twice
 #
-# `compose(outer, inner)` is $T(G) = \mathrm{outer}(\mathrm{inner}(G))$, with both their $\theta$ in a
-# row and the chain rule for a backward pass. Points go through both maps; the image is read once.
+# `compose(outer, inner)` is $T(G) = \mathrm{outer}(\mathrm{inner}(G))$, with both their $\theta$ in
+# a row and the chain rule for a backward pass. Points go through both maps; the image is read once.
 # The other way, to warp the image and then to warp the result, reads it twice, and every reading
-# between pixels blurs. Below, a digit is turned by 30° twelve times, which is a full turn and should
-# change nothing.
+# between pixels blurs. Below, a digit is turned by 30° twelve times, which is a full turn and
+# should change nothing.
 
 # %%
 step = np.array([[np.deg2rad(30)]])

@@ -125,10 +125,11 @@ print(plots.save(galleries.shrinking(), out / "shrinking.png"))
 # %% [markdown]
 # ## Φ can be learned
 #
-# The paper writes $k(\cdot\,; \Phi)$ and then lets $\Phi$ rest. But $V$ depends on it as smoothly as
-# on anything, and `sample_backward` returns $\partial L/\partial \Phi$ with the rest. Below, a digit
-# was blurred by a Gaussian of $\sigma = 1.2$ that we pretend not to know. Starting from 0.5, gradient
-# descent on the squared error, with a step length of 10 over the number of pixels, finds it.
+# The paper writes $k(\cdot\,; \Phi)$ and then lets $\Phi$ rest. But $V$ depends on it as smoothly
+# as on anything, and `sample_backward` returns $\partial L/\partial \Phi$ with the rest. Below, a
+# digit was blurred by a Gaussian of $\sigma = 1.2$ that we pretend not to know. Starting from 0.5,
+# gradient descent on the squared error, with a step length of 10 over the number of pixels, finds
+# it.
 
 # %%
 xy = eq.to_pixels(eq.target_grid((28, 28))[None], (28, 28))
@@ -160,9 +161,9 @@ print(plots.save(figure, out / "phi.png"))
 #
 # ## Exercise
 #
-# Eq. 3 has a $\Phi$, and a kernel, for each axis. Sample a crop with Eq. 4 along $x$ and Eq. 5 along
-# $y$; the result should have stairs in one direction only. Replace `None`: the assertion looks for
-# equal neighbours along $x$.
+# Eq. 3 has a $\Phi$, and a kernel, for each axis. Sample a crop with Eq. 4 along $x$ and Eq. 5
+# along $y$; the result should have stairs in one direction only. Replace `None`: the assertion
+# looks for equal neighbours along $x$.
 
 # %%
 pair = None  # (?, ?)

@@ -60,13 +60,14 @@ print(plots.save(figure, out / "arrows.png"))
 # %% [markdown]
 # All arrows together move the grid: $\partial L/\partial t$ of a translation is their sum. Look at
 # where there are none: on flat ground, white or black, a point has no reason to go anywhere. On the
-# left the strokes still overlap with where they belong, and the sum points home, up and to the left.
-# On the right they do not overlap, and it does not. The gradient of a sampler knows what lies within
-# a pixel, and nothing of what lies beyond.
+# left the strokes still overlap with where they belong, and the sum points home, up and to the
+# left. On the right they do not overlap, and it does not. The gradient of a sampler knows what lies
+# within a pixel, and nothing of what lies beyond.
 #
 # ## Checked off the knots
 #
-# `check_gradients` contracts the claim with random directions and compares it with a difference of Eq. 3:
+# `check_gradients` contracts the claim with random directions and compares it with a difference of
+# Eq. 3:
 
 # %%
 U = rng.standard_normal((1, 5, 6, 2))

@@ -2,9 +2,9 @@
 # # From the equation to a kernel
 #
 # Eq. 3 with the hat of Eq. 5 is one line of the paper. Here it is written down again and again: as
-# printed, over whole arrays, over the taps that weigh, as compiled loops, and as a kernel for a GPU.
-# All give the same numbers. What differs is how many terms are visited, and how much is spent on
-# each.
+# printed, over whole arrays, over the taps that weigh, as compiled loops, and as a kernel for a
+# GPU. All give the same numbers. What differs is how many terms are visited, and how much is spent
+# on each.
 #
 # About twelve seconds: `python tutorials/06_from_equation_to_kernel.py`. With `--keep` after the
 # directory, what it measures replaces `benchmarks/ladder.json`, from which the picture is drawn.
@@ -68,9 +68,9 @@ def as_printed(U, xy):
 # %% [markdown]
 # ## Over whole arrays
 #
-# `sample_dense` is the same sum with the loops in NumPy's hands: the weights of all pixels along $x$,
-# those along $y$, and two matrix products. It still makes 784 terms for each output pixel, and all
-# but four of them are 0.
+# `sample_dense` is the same sum with the loops in NumPy's hands: the weights of all pixels along
+# $x$, those along $y$, and two matrix products. It still makes 784 terms for each output pixel, and
+# all but four of them are 0.
 #
 # ## Over the taps
 #
@@ -100,11 +100,11 @@ def loops(U, xy, V):
 
 
 # %% [markdown]
-# These few lines know one kernel, one padding and one channel, and a NaN or a huge coordinate
-# would send them out of the array. `stn_ref.backends.cpu` is such loops for every kernel, padding,
-# layout and coordinate. It works on some hundred output pixels at a time: first it finds cells and
-# weights, which the processor does several at once, then it sums the taps. (`forward.py` is the place
-# to start.)
+# These few lines know one kernel, one padding and one channel, and a NaN or a huge coordinate would
+# send them out of the array. `stn_ref.backends.cpu` is such loops for every kernel, padding, layout
+# and coordinate. It works on some hundred output pixels at a time: first it finds cells and
+# weights, which the processor does several at once, then it sums the taps. (`forward.py` is the
+# place to start.)
 #
 # ## A thread for each output pixel
 #
@@ -126,18 +126,18 @@ def kernel(U, xy, V):
 
 
 # %% [markdown]
-# `stn_ref.backends.cuda` has the same shape, and what a real kernel has besides: up to four channels
-# a thread, so that weights are found once for all; any kernel row, compiled for it; no float64
-# arithmetic in a float32 kernel; a backward pass with the same bits on every run. What the compiler
-# makes of it is known without a GPU:
+# `stn_ref.backends.cuda` has the same shape, and what a real kernel has besides: up to four
+# channels a thread, so that weights are found once for all; any kernel row, compiled for it; no
+# float64 arithmetic in a float32 kernel; a backward pass with the same bits on every run. What the
+# compiler makes of it is known without a GPU:
 
 # %%
 for row in json.loads((root / "benchmarks" / "ptx.json").read_text())["kernels"]:
     if row["row"] == "bilinear" and row["way"] == "single":
         on = row["sm_90"]
         print(
-            f"{row['kernel']:14} {row['instructions']:5} instructions, {row['float64']} of float64, "
-            f"{on['registers']} registers, {on['spills']} spills"
+            f"{row['kernel']:14} {row['instructions']:5} instructions, "
+            f"{row['float64']} of float64, {on['registers']} registers, {on['spills']} spills"
         )
 
 # %% [markdown]
@@ -169,8 +169,8 @@ for name, values in found.items():
 # ## What each step bought
 #
 # The contestants take turns, so that whatever else the machine does falls on all of them, and the
-# median of the turns counts, in processor time. Even so, do not trust the second digit: from one run
-# to the next, or from machine to machine, a ratio moves by a third.
+# median of the turns counts, in processor time. Even so, do not trust the second digit: from one
+# run to the next, or from machine to machine, a ratio moves by a third.
 
 # %%
 contestants = {
@@ -199,12 +199,13 @@ if "--keep" in sys.argv:
     (root / "benchmarks" / "ladder.json").write_text(text + "\n")
 
 # %% [markdown]
-# The picture draws what one machine measured once (`benchmarks/ladder.json`, `benchmarks/cpu.json`).
-# Look at the left: a factor of hundreds for leaving Python's loops, then of five to ten for each
-# thought, from 784 terms to four, from passes over memory to registers, from one number at a time to
-# several. On the right is where that leads: how many times as fast as PyTorch the last rung is,
-# forward and backward, with the points given (grid), or from $\theta$ straight to $V$ with no grid in
-# memory (fused). Left of the line it is slower: a single small image is over before the call is.
+# The picture draws what one machine measured once (`benchmarks/ladder.json`,
+# `benchmarks/cpu.json`). Look at the left: a factor of hundreds for leaving Python's loops, then of
+# five to ten for each thought, from 784 terms to four, from passes over memory to registers, from
+# one number at a time to several. On the right is where that leads: how many times as fast as
+# PyTorch the last rung is, forward and backward, with the points given (grid), or from $\theta$
+# straight to $V$ with no grid in memory (fused). Left of the line it is slower: a single small
+# image is over before the call is.
 
 # %%
 ladder = json.loads((root / "benchmarks" / "ladder.json").read_text())
@@ -247,9 +248,9 @@ print(plots.save(figure, out / "ladder.png"))
 # %% [markdown]
 # ## Exercise
 #
-# A map of 28 × 28 pixels is sampled with Keys' kernel, whose support is two pixels either way. By how
-# many times fewer terms does the sum over the taps have than Eq. 3 as printed, for a point that is
-# not on a pixel and not near the border? Replace `None`.
+# A map of 28 × 28 pixels is sampled with Keys' kernel, whose support is two pixels either way. By
+# how many times fewer terms does the sum over the taps have than Eq. 3 as printed, for a point that
+# is not on a pixel and not near the border? Replace `None`.
 
 # %%
 fewer = None

@@ -7,8 +7,9 @@
 # angle. Whatever makes the classifier's loss smaller flows back through Eq. 7 to $\theta$, and from
 # there into $f_{loc}$ (§3.4).
 #
-# About fifteen seconds: `python tutorials/08_a_spatial_transformer_learns.py`. With `STN_REF_QUICK=1`
-# in the environment it stops after a few steps, for whoever wants to see that it runs.
+# About fifteen seconds: `python tutorials/08_a_spatial_transformer_learns.py`. With
+# `STN_REF_QUICK=1` in the environment it stops after a few steps, for whoever wants to see that it
+# runs.
 
 # %%
 import os
@@ -49,12 +50,12 @@ data = digits(dtype=np.float32)
 # %% [markdown]
 # ## The module
 #
-# Three parts, the paper's Figure 2. A localisation network looks at $U$ and predicts $\theta$ (§3.1);
-# the grid generator turns $\theta$ into source points (§3.2); the sampler reads $U$ there (§3.3). In
-# the picture the network is a perceptron that nobody has trained: its regression layer has weights
-# of 0, so that it answers its bias, whatever it sees, and the bias was set to a crop. The shapes are
-# those of the arrays of this run. Look at the two arrows that leave $U$: the image decides how it
-# is looked at, and is then looked at.
+# Three parts, the paper's Figure 2. A localisation network looks at $U$ and predicts $\theta$
+# (§3.1); the grid generator turns $\theta$ into source points (§3.2); the sampler reads $U$ there
+# (§3.3). In the picture the network is a perceptron that nobody has trained: its regression layer
+# has weights of 0, so that it answers its bias, whatever it sees, and the bias was set to a crop.
+# The shapes are those of the arrays of this run. Look at the two arrows that leave $U$: the image
+# decides how it is looked at, and is then looked at.
 
 # %%
 U, (theta, size) = demo.a_digit(2), demo.a_crop()
@@ -63,8 +64,8 @@ print("θ = f_loc(U) =", eq.f_loc(U[None], layers).tolist())
 print(plots.save(diagrams.module(U, layers, size), out / "module.png"))
 
 # %% [markdown]
-# Going back, $\partial L/\partial U$ is what comes through the sampler (Eq. 6) plus what comes through
-# $\theta$ and the network.
+# Going back, $\partial L/\partial U$ is what comes through the sampler (Eq. 6) plus what comes
+# through $\theta$ and the network.
 
 # %%
 V = eq.spatial_transformer(U[None], layers, size=size)
@@ -74,9 +75,9 @@ print("dU", dU.shape, "and for each layer dW", [dW.shape for dW, _ in dlayers])
 # %% [markdown]
 # ## The network
 #
-# In `stn_ref.nn` the module is a layer like any other. Its own network, two layers of 32 units, ends
-# in features; the regression layer to $\theta$ it adds itself, again with weights of 0, and with the
-# identity's $\theta$ as bias, so that at first it passes images on as they are.
+# In `stn_ref.nn` the module is a layer like any other. Its own network, two layers of 32 units,
+# ends in features; the regression layer to $\theta$ it adds itself, again with weights of 0, and
+# with the identity's $\theta$ as bias, so that at first it passes images on as they are.
 
 # %%
 model = Sequential(

@@ -1,10 +1,11 @@
 # %% [markdown]
 # # Several transformers
 #
-# A spatial transformer "can be dropped into a CNN architecture at any point, and in any number", says
-# §3.4 of the paper: one after another, or side by side. This page tries both. Side by side they show
-# a limit that the section states, too: a transformer attends to one place at a time, so that the
-# number of transformers in parallel limits how many objects a feed-forward network can model.
+# A spatial transformer "can be dropped into a CNN architecture at any point, and in any number",
+# says §3.4 of the paper: one after another, or side by side. This page tries both. Side by side
+# they show a limit that the section states, too: a transformer attends to one place at a time, so
+# that the number of transformers in parallel limits how many objects a feed-forward network can
+# model.
 #
 # About two minutes on one core: `python tutorials/09_several_transformers.py`. With
 # `STN_REF_QUICK=1` in the environment training stops after a few steps, for whoever wants to see
@@ -74,9 +75,9 @@ def looking(transformation):
 # %% [markdown]
 # ## In series
 #
-# The paper's task RTS turns, scales and shifts digits on a canvas of 42 × 42. One transformer may find
-# the digit (attention, Eq. 2); a second may look at what the first has found, and turn it. Neither is
-# told what its part is. Nor is the first told where the digit is.
+# The paper's task RTS turns, scales and shifts digits on a canvas of 42 × 42. One transformer may
+# find the digit (attention, Eq. 2); a second may look at what the first has found, and turn it.
+# Neither is told what its part is. Nor is the first told where the digit is.
 
 # %%
 RTS = TASKS["RTS"]
@@ -95,9 +96,9 @@ for name, chain in chains.items():
 # transformer helps does not depend on the run; that the second one adds little here is no wonder
 # either, for the classifier can learn to read what is turned by less than 45°.
 #
-# In the picture, the canvas with the first grid; what the first passes on, with the second grid; what
-# the classifier sees. Look at the middle row: the digit has been found, and the grid that lies over it
-# turns against the digit's own turn.
+# In the picture, the canvas with the first grid; what the first passes on, with the second grid;
+# what the classifier sees. Look at the middle row: the digit has been found, and the grid that lies
+# over it turns against the digit's own turn.
 
 # %%
 shown = [3, 14, 25, 36, 47, 58]
@@ -125,16 +126,17 @@ print(f"−θ of the second and the digit's angle: correlation {related:.2f}")
 
 # %% [markdown]
 # Two transformers read the image twice, and every reading between pixels blurs a little. Where two
-# maps are known beforehand, `compose` makes one of them (see the page on projective maps, meshes and
-# splines). Here the second is chosen by looking at what the first has found, and so it has to be read.
+# maps are known beforehand, `compose` makes one of them (see the page on projective maps, meshes
+# and splines). Here the second is chosen by looking at what the first has found, and so it has to
+# be read.
 #
 # ## In parallel, and the limit
 #
 # The paper's example is addition: an image of two channels with a digit in each, somewhere, and the
-# label is their sum. A transformer warps both channels alike, so that it can bring one of the digits
-# to the middle, or the other, or neither. Two transformers side by side each warp both channels, and
-# pass on four. To be quick, our digits are 0 to 4, they are shifted and nothing else, and the
-# networks are small.
+# label is their sum. A transformer warps both channels alike, so that it can bring one of the
+# digits to the middle, or the other, or neither. Two transformers side by side each warp both
+# channels, and pass on four. To be quick, our digits are 0 to 4, they are shifted and nothing else,
+# and the networks are small.
 
 # %%
 pairs = Task("pairs", 42, anywhere=True, digits=2)
@@ -152,9 +154,9 @@ for name, transformers in beside.items():
     networks[name] = trained(pairs, transformers, 9, x, y, test)
 
 # %% [markdown]
-# One transformer is no help here: whatever it brings to the middle, it pushes the other digit aside.
-# Two nearly halve the error. (The paper's digits are turned and scaled, too, and its networks trained
-# for longer: 47.7% without a transformer, 18.5% with one, 5.8% with two.)
+# One transformer is no help here: whatever it brings to the middle, it pushes the other digit
+# aside. Two nearly halve the error. (The paper's digits are turned and scaled, too, and its
+# networks trained for longer: 47.7% without a transformer, 18.5% with one, 5.8% with two.)
 #
 # Which digit does a transformer attend to? Each dot is a test image: where the transformer looks
 # across where a digit is. Look at the left: one transformer follows both digits a little, and so
@@ -185,9 +187,9 @@ figure.suptitle("§3.4  who attends to what")
 print(plots.save(figure, out / "attending.png"))
 
 # %% [markdown]
-# The same on the six images whose digits lie furthest apart. The first digit is blue, the second orange; the solid frame is what the first
-# transformer looks at and the dashed one the second. Below is what they pass on. Look at which colour
-# stands in the middle of which row.
+# The same on the six images whose digits lie furthest apart. The first digit is blue, the second
+# orange; the solid frame is what the first transformer looks at and the dashed one the second.
+# Below is what they pass on. Look at which colour stands in the middle of which row.
 
 # %%
 
@@ -216,14 +218,14 @@ figure.suptitle("§3.4  two transformers in parallel")
 print(plots.save(figure, out / "parallel.png"))
 
 # %% [markdown]
-# A third digit would need a third transformer. The network cannot look twice: how many objects it can
-# bring into view is decided when it is built. Networks that look again and again (recurrent ones) do
-# not have this limit.
+# A third digit would need a third transformer. The network cannot look twice: how many objects it
+# can bring into view is decided when it is built. Networks that look again and again (recurrent
+# ones) do not have this limit.
 #
 # ## Exercise
 #
-# An image has three channels, and five transformers in parallel look at it. How many channels do they
-# pass on together? Replace `None`.
+# An image has three channels, and five transformers in parallel look at it. How many channels do
+# they pass on together? Replace `None`.
 
 # %%
 channels = None

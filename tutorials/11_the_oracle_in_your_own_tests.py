@@ -1,14 +1,14 @@
 # %% [markdown]
 # # The oracle in your own tests
 #
-# Somebody has written a sampler: for another language, for a chip, for a model that runs on a phone.
-# Is it right? `stn_ref.oracle` answers in the dialect of the framework that it should equal, with the
-# exact value of every element and how far from it a correct result may be. This page lets it find a
-# planted bug, looks at what such a bound is worth, at where frameworks disagree among themselves,
-# and ends inside pytest.
+# Somebody has written a sampler: for another language, for a chip, for a model that runs on a
+# phone. Is it right? `stn_ref.oracle` answers in the dialect of the framework that it should equal,
+# with the exact value of every element and how far from it a correct result may be. This page lets
+# it find a planted bug, looks at what such a bound is worth, at where frameworks disagree among
+# themselves, and ends inside pytest.
 #
-# About ten seconds: `python tutorials/11_the_oracle_in_your_own_tests.py`. None of the frameworks is
-# needed.
+# About ten seconds: `python tutorials/11_the_oracle_in_your_own_tests.py`. None of the frameworks
+# is needed.
 
 # %%
 import inspect
@@ -37,8 +37,8 @@ demo.writable_directory(out)
 # ## A sampler
 #
 # NumPy in PyTorch's layout: `images` are $(B, C, H, W)$, `grid` is $(B, H', W', 2)$ and normalised,
-# ±1 are the corner pixels' centres, and outside there are zeros. `cell` is what takes a coordinate to
-# the pixel before it, and `grain` into how many parts a weight is rounded; both are there to be
+# ±1 are the corner pixels' centres, and outside there are zeros. `cell` is what takes a coordinate
+# to the pixel before it, and `grain` into how many parts a weight is rounded; both are there to be
 # played with.
 
 # %%
@@ -63,8 +63,8 @@ def sampler(images, grid, cell=np.floor, grain=None):
 
 
 # %% [markdown]
-# `check` throws cases at it wherever samplers go wrong, and compares each element with PyTorch's right
-# answer, in units of what rounding may cost.
+# `check` throws cases at it wherever samplers go wrong, and compares each element with PyTorch's
+# right answer, in units of what rounding may cost.
 
 # %%
 like = partial(torch.grid_sample, align_corners=True)
@@ -73,11 +73,11 @@ print(check(sampler, like=like, rng=np.random.default_rng(0)))
 # %% [markdown]
 # ## With a bug
 #
-# Now somebody casts to an integer where $\lfloor x \rfloor$ was meant. The cast rounds towards zero,
-# so that between −1 and 0 the cell is 0 instead of −1. On most images nobody will ever see it. Look at
-# which families have wrong cases: not `knots`, which are whole pixels, and not `far`, so it lives
-# between the last pixel and the first one outside. The last lines are one such point to paste, and
-# that pixel traced through the equations.
+# Now somebody casts to an integer where $\lfloor x \rfloor$ was meant. The cast rounds towards
+# zero, so that between −1 and 0 the cell is 0 instead of −1. On most images nobody will ever see
+# it. Look at which families have wrong cases: not `knots`, which are whole pixels, and not `far`,
+# so it lives between the last pixel and the first one outside. The last lines are one such point to
+# paste, and that pixel traced through the equations.
 
 # %%
 buggy = partial(sampler, cell=np.trunc)
@@ -88,10 +88,10 @@ assert not report.ok
 # %% [markdown]
 # ## What a bound is worth
 #
-# A tolerance is usually a guess: 1e-5, or whatever makes the test pass. The bound is not. It says for
-# every element how far off a correct evaluation in float32 may be, given where its point lies and
-# which pixels it weighs. Here are 65,536 elements of three samplers: the right one; the same with
-# weights in steps of 1/256, as the texture units of graphics cards have them; and the bug.
+# A tolerance is usually a guess: 1e-5, or whatever makes the test pass. The bound is not. It says
+# for every element how far off a correct evaluation in float32 may be, given where its point lies
+# and which pixels it weighs. Here are 65,536 elements of three samplers: the right one; the same
+# with weights in steps of 1/256, as the texture units of graphics cards have them; and the bug.
 
 # %%
 rng = np.random.default_rng(0)
@@ -121,15 +121,15 @@ ax.grid(alpha=0.3)
 print(plots.save(figure, out / "bounds.png"))
 
 # %% [markdown]
-# Look at the line at 1. The right sampler stays at a tenth of its bound, which allows for any order of
-# the same operations. Eight bits are off nearly everywhere and never by much; the bug, in one element
-# of fifty and by far. A tolerance of 1e-2 lets the first pass, and whether it finds the second depends
-# on whether the test has a point in that last pixel before the edge.
+# Look at the line at 1. The right sampler stays at a tenth of its bound, which allows for any order
+# of the same operations. Eight bits are off nearly everywhere and never by much; the bug, in one
+# element of fifty and by far. A tolerance of 1e-2 lets the first pass, and whether it finds the
+# second depends on whether the test has a point in that last pixel before the edge.
 #
 # ## Dialects
 #
-# Frameworks differ where the paper is silent, so "as PyTorch" and "as SciPy" are different questions.
-# `explain` prints how two of them differ, each difference with an input that shows it:
+# Frameworks differ where the paper is silent, so "as PyTorch" and "as SciPy" are different
+# questions. `explain` prints how two of them differ, each difference with an input that shows it:
 
 # %%
 explain("torch", "scipy")
@@ -137,8 +137,8 @@ explain("torch", "scipy")
 # %% [markdown]
 # Three views of it in the picture. Left, a row of five pixels read linearly, each framework by its
 # default: beyond the last centre PyTorch's zeros fade in, SciPy's are there at once. Middle, the
-# nearest pixel halfway between two: PyTorch rounds half to even, SciPy up, JAX away from zero. Right,
-# on how many of the questions that both can be asked the answers of two dialects differ.
+# nearest pixel halfway between two: PyTorch rounds half to even, SciPy up, JAX away from zero.
+# Right, on how many of the questions that both can be asked the answers of two dialects differ.
 
 # %%
 names = "torch", "scipy", "jax"
@@ -174,9 +174,9 @@ print(plots.save(figure, out / "dialects.png"))
 # ## In pytest
 #
 # Where stn_ref is installed, pytest has a fixture `stn_oracle`, and for Hypothesis there are
-# strategies that draw whole calls, points where samplers go wrong first. These two tests are all that
-# a project needs. Here pytest runs them on the right sampler and, up to the first failure, on the
-# other.
+# strategies that draw whole calls, points where samplers go wrong first. These two tests are all
+# that a project needs. Here pytest runs them on the right sampler and, up to the first failure, on
+# the other.
 
 # %%
 TESTS = """
