@@ -4,8 +4,8 @@
 # A spatial transformer does not push the pixels of its input somewhere. For every pixel of its
 # *output* it asks where in the input that pixel comes from. Before any question of how, there is
 # one of what: in which coordinates is "where" said? §3.2 of the paper (Jaderberg et al. 2015)
-# answers in one line, "normalized coordinates, such that $-1 \le x_i^t, y_i^t \le 1$ within the
-# spatial bounds of the output". This page looks at what that line leaves open.
+# answers in one line: in normalised ones, $-1 \le x_i^t, y_i^t \le 1$ within the output and
+# $-1 \le x_i^s, y_i^s \le 1$ within the input. This page looks at what that line leaves open.
 #
 # It takes about three seconds: `python tutorials/01_lattice_and_coordinates.py`. Pictures go to
 # `figures/`, or to the directory named as the first argument; so it is on every page.
@@ -69,10 +69,10 @@ for align_corners in (True, False):
 # ## Where they differ
 #
 # Four pixels are read at sixteen places with the identity $\theta$, which enlarges the row by four.
-# Look at the first and the last dot. Between centres, the sixteen places run from pixel 0 to pixel
-# 3, three pixels' length, so the picture grows by 5 and not by 4. Between edges each output pixel
-# covers a quarter of an input pixel, the picture grows by exactly 4, and the outermost dots ask for
-# what lies *outside* the first and the last centre. With zeros there, they fade.
+# Look at the first and the last dot. Between centres, fifteen steps lead from pixel 0 to pixel 3,
+# so the picture grows by 5 and not by 4. Between edges each output pixel covers a quarter of an
+# input pixel, the picture grows by exactly 4, and the outermost dots ask for what lies *outside*
+# the first and the last centre. With zeros there, they fade.
 
 # %%
 row = np.array([2.0, 5, 3, 6])

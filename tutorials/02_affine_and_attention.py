@@ -73,7 +73,7 @@ print(plots.save(figure, out / "push_and_pull.png"))
 # $$A_\theta = \begin{bmatrix} s & 0 & t_x \\ 0 & s & t_y \end{bmatrix}$$
 #
 # Translation, rotation and similarity keep others. A network that predicts fewer numbers has less
-# to learn, and cannot go wrong in the ways that it cannot go.
+# to learn, and fewer ways to go wrong.
 #
 # In the picture each pair is the input under its warped grid, and the output. The blue frame is the
 # border of the output, its dot the upper left corner. Look at the crop: the grid *shrinks*, and so

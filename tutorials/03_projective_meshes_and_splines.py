@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Projective maps, meshes and splines
 #
-# "Plane projective transformations, piecewise affine, thin plate splines, or any parameterised
-# form, provided that it is differentiable with respect to the parameters": one sentence of §3.2 of
-# the paper, and this page. It draws them on one digit, bends one, builds one that is nobody's yet,
-# and runs one after another without sampling in between.
+# Plane projective transformations, piecewise affine ones, thin plate splines, or any parameterised
+# form, provided that it is differentiable with respect to the parameters: §3.2 of the paper says it
+# in passing. This page draws them on one digit, bends one, builds one that is nobody's yet, and
+# runs one after another without sampling in between.
 #
 # About six seconds: `python tutorials/03_projective_meshes_and_splines.py`.
 
@@ -59,7 +59,7 @@ print(plots.save(diagrams.spline(U, theta, spline), out / "spline.png"))
 # Open dots are the control points $c_k$ on the output's lattice, arrows lead to $\theta_k$, and the
 # warped grid passes through every arrow's head. The next picture moves: $\theta$ goes from the
 # identity to there and back. Look at the lines between the pins. They bend as far as they must and
-# break nowhere, and where all pins are at rest, so is the sheet.
+# break nowhere.
 
 # %%
 print(diagrams.bending(U, theta, spline, out / "spline.gif"))

@@ -128,8 +128,8 @@ def kernel(U, xy, V):
 # %% [markdown]
 # `stn_ref.backends.cuda` has the same shape, and what a real kernel has besides: up to four
 # channels a thread, so that weights are found once for all; any kernel row, compiled for it; no
-# float64 arithmetic in a float32 kernel; a backward pass with the same bits on every run. What the
-# compiler makes of it is known without a GPU:
+# float64 arithmetic in a float32 kernel; a backward pass whose sums do not depend on which thread
+# comes first. What the compiler makes of it is known without a GPU:
 
 # %%
 for row in json.loads((root / "benchmarks" / "ptx.json").read_text())["kernels"]:

@@ -169,15 +169,18 @@ print(plots.save(figure, out / "upright.png"))
 #
 # The transformer's angle is a sum: $\theta = h W_\theta + b_\theta$. At first $W_\theta$ is 0, so
 # no gradient reaches the layers before it. Which of the weights under `params[0]["f_loc"]` have
-# moved after one step of plain SGD? Replace `None` by the names of the arrays, as
+# moved after one step of plain SGD? Replace `None` by a list of the arrays' names, as
 # `stn_ref.nn.trees.named` gives them.
 
 # %%
 names = None
 if names is not None:
+    first = SpatialTransformer(fully_connected(32, 32), transformation=eq.ROTATION)
+    model = Sequential(first, fully_connected(), Dense(10))
+    before, _ = model.initialise(np.random.default_rng(0), (28, 28, 1))
     rng, images = np.random.default_rng(2), (data.x_train, data.y_train)
-    after = fit(model, params, *images, optimiser=SGD(0.1, momentum=0), rng=rng, steps=1).params
-    before = dict(named(params[0]["f_loc"]))
-    moved = {k for k, leaf in named(after[0]["f_loc"]) if not np.allclose(leaf, before[k])}
+    after = fit(model, before, *images, optimiser=SGD(0.1, momentum=0), rng=rng, steps=1).params
+    was = dict(named(before[0]["f_loc"]))
+    moved = {k for k, leaf in named(after[0]["f_loc"]) if not np.allclose(leaf, was[k])}
     assert set(names) == moved
     print("and the others follow from the second step on")

@@ -92,9 +92,9 @@ for name, chain in chains.items():
     model, params = trained(RTS, chain, 10, data.x_train, data.y_train, test)
 
 # %% [markdown]
-# These are single runs, tested on a thousand digits: a percent more or less means nothing. That a
-# transformer helps does not depend on the run; that the second one adds little here is no wonder
-# either, for the classifier can learn to read what is turned by less than 45°.
+# These are single runs, tested on a thousand digits: a percent more or less means nothing. What the
+# first transformer gains is more than that. What the second one gains is not, and no wonder: the
+# classifier can learn to read what is turned by less than 45°.
 #
 # In the picture, the canvas with the first grid; what the first passes on, with the second grid;
 # what the classifier sees. Look at the middle row: the digit has been found, and the grid that lies
@@ -154,13 +154,13 @@ for name, transformers in beside.items():
     networks[name] = trained(pairs, transformers, 9, x, y, test)
 
 # %% [markdown]
-# One transformer is no help here: whatever it brings to the middle, it pushes the other digit
+# One transformer is little help here: whatever it brings to the middle, it pushes the other digit
 # aside. Two nearly halve the error. (The paper's digits are turned and scaled, too, and its
 # networks trained for longer: 47.7% without a transformer, 18.5% with one, 5.8% with two.)
 #
 # Which digit does a transformer attend to? Each dot is a test image: where the transformer looks
-# across where a digit is. Look at the left: one transformer follows both digits a little, and so
-# neither. The two have shared the work, and nobody has told them how.
+# across where a digit is. Look at the left: one transformer follows both digits a little, and
+# neither well. The two have shared the work, and nobody has told them how.
 
 # %%
 corners = (pairs.size - 1) / 2

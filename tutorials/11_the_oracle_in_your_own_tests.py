@@ -76,7 +76,7 @@ print(check(sampler, like=like, rng=np.random.default_rng(0)))
 # Now somebody casts to an integer where $\lfloor x \rfloor$ was meant. The cast rounds towards
 # zero, so that between −1 and 0 the cell is 0 instead of −1. On most images nobody will ever see
 # it. Look at which families have wrong cases: not `knots`, which are whole pixels, and not `far`,
-# so it lives between the last pixel and the first one outside. The last lines are one such point to
+# so it lives between pixels and near the image. The last lines are one such point to
 # paste, and that pixel traced through the equations.
 
 # %%
@@ -124,7 +124,7 @@ print(plots.save(figure, out / "bounds.png"))
 # Look at the line at 1. The right sampler stays at a tenth of its bound, which allows for any order
 # of the same operations. Eight bits are off nearly everywhere and never by much; the bug, in one
 # element of fifty and by far. A tolerance of 1e-2 lets the first pass, and whether it finds the
-# second depends on whether the test has a point in that last pixel before the edge.
+# second depends on whether the test has a point between −1 and 0.
 #
 # ## Dialects
 #
@@ -174,9 +174,9 @@ print(plots.save(figure, out / "dialects.png"))
 # ## In pytest
 #
 # Where stn_ref is installed, pytest has a fixture `stn_oracle`, and for Hypothesis there are
-# strategies that draw whole calls, points where samplers go wrong first. These two tests are all
-# that a project needs. Here pytest runs them on the right sampler and, up to the first failure, on
-# the other.
+# strategies that draw whole calls, points where samplers go wrong first. These two tests hold a
+# sampler's values; with `backward=`, `check` holds its gradients, too. Here pytest runs them on the
+# right sampler and, up to the first failure, on the other.
 
 # %%
 TESTS = """
