@@ -1,4 +1,4 @@
-"""The tutorials as pages of a book: in order, each says how long it takes, exercises have answers."""
+"""The tutorials as pages of a book: numbered, with times, with exercises that know the answer."""
 
 import ast
 import re

@@ -84,7 +84,7 @@ for ax, align_corners in zip(axes, (True, False), strict=True):
     ax.bar(range(4), row, width=1, color="#DDDDDD", ec=plots.GREY, label="$U$")
     ax.plot(xy[0, 0, :, 0], V[0, 0, :, 0], "o", color=plots.BLUE, label="$V$, where it is read")
     ax.set(title=f"align_corners={align_corners}", xlabel="$x$, pixels of $U$", xticks=range(4))
-axes[0].legend(loc="upper left")
+axes[1].legend(loc="lower center")
 figure.suptitle("§3.2  four pixels read at sixteen places, $\\theta$ = identity")
 print(plots.save(figure, out / "corners.png"))
 
@@ -106,7 +106,7 @@ turns = {"$R$, as on a square": R, "$D^{-1} R\\, D$": np.linalg.inv(D) @ R @ D}
 figure, axes = plt.subplots(2, 2, figsize=(8.4, 4.6), layout="constrained")
 for pair, (name, turn) in zip(axes, turns.items(), strict=True):
     plots.source_and_target(wide, np.column_stack([turn, [0, 0]]), title=name, axes=pair)
-    pair[0].set(xlim=(-15, 70), ylim=(42, -15))
+    pair[0].set(xlim=(-23, 78), ylim=(39, -12))
 figure.suptitle("§3.2  turning a map of 28 × 56 pixels")
 print(plots.save(figure, out / "aspect.png"))
 

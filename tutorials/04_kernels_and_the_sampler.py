@@ -145,7 +145,7 @@ print(f"σ = {sigma:.4f}")
 
 before = eq.sample(U, xy, kernel=eq.normalised(eq.gaussian(0.5)))
 figure, axes = plt.subplots(
-    1, 4, figsize=(8.4, 2.1), layout="constrained", width_ratios=[1, 1, 1, 1.2]
+    1, 4, figsize=(8.4, 2.6), layout="constrained", width_ratios=[1, 1, 1, 1.2]
 )
 names = "$\\sigma = 0.5$", f"$\\sigma = {sigma:.2f}$, found", "to be matched"
 for ax, image, name in zip(axes, (before, error + blurred, blurred), names, strict=False):

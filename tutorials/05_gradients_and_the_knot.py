@@ -52,7 +52,7 @@ for ax, aside in zip(axes, (1.5, 9.5), strict=True):
     error = eq.sample(digit, points) - digit
     _, dxy, _ = eq.sample_backward(error, digit, points)
     plots.gradient_field(digit[0], points[0], dxy[0], arrows=28, ax=ax)
-    ax.set(title=f"the grid lies {aside} pixels aside", xlim=(-0.5, 36.5), ylim=(36.5, -0.5))
+    ax.set(title=f"the grid lies {aside} pixels aside", xlim=(-1, 37.5), ylim=(37.5, -1))
     print(f"{aside} pixels to the right and down: −dL/dt = {-dxy.sum(axis=(0, 1, 2)).round(1)}")
 figure.suptitle("Eq. 7  where the loss pulls the source points")
 print(plots.save(figure, out / "arrows.png"))

@@ -111,7 +111,7 @@ for (images, points), name, row in zip(rows, ("$U$", "found", "turned"), axes, s
         if points is not None:
             plots.grid_lines(points[k], lines=5, ax=ax)
             W = images.shape[2]
-            ax.set(xlim=(-0.1 * W, 1.1 * W), ylim=(1.1 * W, -0.1 * W))
+            ax.set(xlim=(-0.2 * W, 1.2 * W), ylim=(1.2 * W, -0.2 * W))
     row[0].set_ylabel(name)
 figure.suptitle("§3.4  two transformers in series")
 print(plots.save(figure, out / "series.png"))
@@ -211,7 +211,7 @@ for k, column in enumerate(axes.T):
         (left, top), (right, bottom) = view.xy[k][0, 0], view.xy[k][-1, -1]
         frame = [left, right, right, left, left], [top, top, bottom, bottom, top]
         column[0].plot(*frame, dash, color=plots.RED, lw=1.5)
-    column[0].set(xlim=(-6, 47), ylim=(47, -6))
+    column[0].set(xlim=(-8, 49), ylim=(49, -8))
 for ax, name in zip(axes[:, 0], ("$U$", "$V$ of the first", "$V$ of the second"), strict=True):
     ax.set_ylabel(name)
 figure.suptitle("§3.4  two transformers in parallel")
