@@ -125,39 +125,40 @@ print(plots.save(galleries.shrinking(), out / "shrinking.png"))
 # %% [markdown]
 # ## Φ can be learned
 #
-# The paper writes $k(\cdot\,; \Phi)$ and then lets $\Phi$ rest. But $V$ depends on it as smoothly
-# as on anything, and `sample_backward` returns $\partial L/\partial \Phi$ with the rest. Below, a
-# digit was blurred by a Gaussian of $\sigma = 1.2$ that we pretend not to know. Starting from 0.5,
-# gradient descent on the squared error, with a step length of 10 over the number of pixels, finds
-# it.
+# The paper writes $k(\cdot\,; \Phi)$ and then lets $\Phi$ rest. But $V$ depends on it as it does on
+# anything, and `sample_backward` returns $\partial L/\partial \Phi$ with the rest. Below, a digit
+# was blurred by a hat of 2.6 pixels either way, a width that we pretend not to know. Gradient
+# descent on the squared error, from 1.2 and with a step length of 60 over the number of pixels,
+# finds it.
 
 # %%
 xy = eq.to_pixels(eq.target_grid((28, 28))[None], (28, 28))
-blurred = eq.sample(U, xy, kernel=eq.normalised(eq.gaussian(1.2)))
-sigma, path = 0.5, []
-for _ in range(60):
-    kernel = eq.normalised(eq.gaussian(sigma))
-    error = eq.sample(U, xy, kernel=kernel) - blurred
-    _, _, (dx, dy) = eq.sample_backward(error, U, xy, kernel=kernel)
-    path.append((sigma, np.mean(error**2)))
-    sigma -= 10 / error.size * float((dx + dy).item())
-print(f"σ = {sigma:.4f}")
+blurred = eq.sample(U, xy, kernel=eq.normalised(eq.hat(2.6)))
+width, path = 1.2, []
+for _ in range(50):
+    kernel = eq.normalised(eq.hat(width))
+    V = eq.sample(U, xy, kernel=kernel)
+    _, _, (dx, dy) = eq.sample_backward(V - blurred, U, xy, kernel=kernel)
+    path.append(width)
+    width -= 60 / V.size * float((dx + dy).item())
+print(f"width {width:.3f}")
 
-before = eq.sample(U, xy, kernel=eq.normalised(eq.gaussian(0.5)))
+before = eq.sample(U, xy, kernel=eq.normalised(eq.hat(1.2)))
 figure, axes = plt.subplots(
     1, 4, figsize=(8.4, 2.6), layout="constrained", width_ratios=[1, 1, 1, 1.2]
 )
-names = "$\\sigma = 0.5$", f"$\\sigma = {sigma:.2f}$, found", "to be matched"
-for ax, image, name in zip(axes, (before, error + blurred, blurred), names, strict=False):
+names = "width 1.2", f"width {width:.2f}, found", "to be matched"
+for ax, image, name in zip(axes, (before, V, blurred), names, strict=False):
     plots.show(image[0], ax, name, vmin=0, vmax=1)
-axes[3].plot([s for s, _ in path], "o-", color=plots.BLUE, ms=3)
-axes[3].axhline(1.2, color=plots.RED, ls="--")
-axes[3].set(title="$\\sigma$", xlabel="step")
+axes[3].plot(path, "o-", color=plots.BLUE, ms=3)
+axes[3].axhline(2.6, color=plots.RED, ls="--")
+axes[3].set(title="width", xlabel="step")
 figure.suptitle("§3.3  the kernel's own parameter, learned by $\\partial L/\\partial\\Phi$")
 print(plots.save(figure, out / "phi.png"))
 
 # %% [markdown]
-# Look at the last panel: the way to $\sigma$ is smooth, and it stops where it should (dashed).
+# Look at the last panel: the width comes to rest where it should (dashed). On the way it leaps at
+# 2, where the hat begins to reach two pixels more.
 #
 # ## Exercise
 #
