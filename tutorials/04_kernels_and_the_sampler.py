@@ -125,11 +125,10 @@ print(plots.save(galleries.shrinking(), out / "shrinking.png"))
 # %% [markdown]
 # ## Φ can be learned
 #
-# The paper writes $k(\cdot\,; \Phi)$ and then lets $\Phi$ rest. But $V$ depends on it as it does on
-# anything, and `sample_backward` returns $\partial L/\partial \Phi$ with the rest. Below, a digit
-# was blurred by a hat of 2.6 pixels either way, a width that we pretend not to know. Gradient
-# descent on the squared error, from 1.2 and with a step length of 60 over the number of pixels,
-# finds it.
+# The paper writes $k(\cdot\,; \Phi)$ and then lets $\Phi$ rest. But $V$ has a derivative in it,
+# too, and `sample_backward` returns $\partial L/\partial \Phi$ with the rest. Below, a digit was
+# blurred by a hat of 2.6 pixels either way, a width that we pretend not to know. Gradient descent
+# on the squared error, from 1.2 and with a step length of 60 over the number of pixels, finds it.
 
 # %%
 xy = eq.to_pixels(eq.target_grid((28, 28))[None], (28, 28))
