@@ -53,7 +53,10 @@ def animate(
 
     size  inches
     fps   moments a second
+    Raises ValueError if there are no moments.
     """
+    if not len(moments):
+        raise ValueError("moments is empty; expected at least one")
     figure = plt.figure(figsize=size, layout="compressed")
     writer = PillowWriter(fps=fps)  # type: ignore[arg-type]
     try:
@@ -104,13 +107,10 @@ def a_map(name: str, value: Any, channels: int | str = "C") -> Array:
     return array
 
 
-def scale(*maps: Array, **of: Any) -> dict[str, float]:
-    """From the least to the greatest number in some maps' first channels, whatever is not finite.
-
-    initial=0 in `of` puts 0 on the scale, too.
-    """
+def scale(*maps: Array, zero: bool = False) -> dict[str, float]:
+    """From the least to the greatest finite number in the maps' first channels, and 0 if asked."""
     shown = np.concatenate([np.ravel(U[..., 0]) for U in maps])
-    shown = np.append(shown[np.isfinite(shown)], list(of.values()))
+    shown = np.append(shown[np.isfinite(shown)], [0] * zero)
     low, high = (shown.min(), shown.max()) if len(shown) else (0, 0)
     return {"vmin": float(low), "vmax": float(high if high > low else low + 1)}
 

@@ -12,7 +12,7 @@ from stn_ref.equations import to_pixels
 from stn_ref.equations.arguments import Array
 from stn_ref.nn import warps
 from stn_ref.nn.layer import Layer, Params
-from stn_ref.plots import WIDTH, Frame, animate, glimpse, training_film
+from stn_ref.plots import WIDTH, Frame, animate, glimpse, images_of, training_film
 
 __all__ = ["Frame", "every_so_often", "frames", "moving_picture", "training_film"]
 
@@ -35,8 +35,12 @@ def every_so_often(film: Sequence[Frame], count: int) -> list[Frame]:
 
 
 def moving_picture(film: Sequence[Frame], path: Path, title: str = "") -> Path:
-    """Write a GIF of a film: each image under its grid, and below it what was passed on."""
-    B = len(film[0].U)
+    """Write a GIF of a film: each image under its grid, and below it what was passed on.
+
+    title  before "step …"
+    Raises ValueError if a frame has another B than the first.
+    """
+    B = images_of(film)
     heights = [a.shape[1] / a.shape[2] for a in (film[0].U, film[0].V)]
     width = min(2.0, WIDTH / B)
 

@@ -133,14 +133,14 @@ def grid_and_output(
     above, below = axes = row_of(axes, 2, WIDTH / 2)
     _with_margin(U, above, title)
     grid_lines(xy, lines=lines, ax=above)
-    show(V, below, "$V$", **scale(U, zero=0))
+    show(V, below, "$V$", **scale(U, zero=True))
     return axes
 
 
 def _with_margin(U: Array, ax: Axes, title: str = "") -> None:
     """U in a frame, with room for points outside it, which do not change the view."""
     H, W, _ = U.shape
-    show(U, ax, title, **scale(U, zero=0))
+    show(U, ax, title, **scale(U, zero=True))
     ax.add_patch(Rectangle((-0.5, -0.5), W, H, fill=False, ec=GREY, lw=1))
     ax.set(xlim=(-0.25 * W, 1.25 * W), ylim=(1.25 * H, -0.25 * H))
 
@@ -191,23 +191,23 @@ def gradient_field(
     arrows: int = 14,
     ax: Axes | None = None,
 ) -> Axes:
-    """Arrows −∂L/∂(x, y) over U: where descent would move each source point, not uphill.
+    """Arrows −∂L/∂(x, y) over U: where descent would move each source point.
 
     U        (H, W, C)    feature map
     xy, dxy  (H', W', 2)  source points and the loss gradient there, as `sample_backward` gives it,
                           without a batch axis
     longest  how long the longest arrow is, in pixels of U; the others in proportion
-    arrows   at most so many along each axis, evenly; all of them count for the longest
+    arrows   at most so many along each axis, evenly
     Raises TypeError or ValueError if an argument has another form.
     """
     U, xy = a_map("U", U), a_map("xy", xy, 2)
     dxy = shaped("dxy", dxy, xy.shape)
-    length = np.hypot(dxy[..., 0], dxy[..., 1])
-    most = np.max(length, initial=0, where=np.isfinite(length))
     rows, columns = (_few(S, whole("arrows", arrows, least=2)) for S in xy.shape[:2])
     few = np.ix_(rows, columns)
-    x, y = np.moveaxis(xy[few], -1, 0)
-    dx, dy = np.moveaxis(-dxy[few] * (number("longest", longest) / (most or 1)), -1, 0)
+    (x, y), (dx, dy) = np.moveaxis(xy[few], -1, 0), np.moveaxis(-dxy[few], -1, 0)
+    length = np.hypot(dx, dy)
+    most = np.max(length, initial=0, where=np.isfinite(length))
+    dx, dy = (number("longest", longest) * (d / (most or 1)) for d in (dx, dy))
     ax = one(ax)
     _with_margin(U, ax)
     ax.plot(x.ravel(), y.ravel(), ".", color=BLUE, ms=2)
@@ -257,6 +257,14 @@ class Frame(NamedTuple):
     V: Array
 
 
+def images_of(film: Sequence[Frame]) -> int:
+    """B, or a ValueError if there is no frame, or one with another B."""
+    numbers = {len(a) for frame in film for a in frame[1:]}
+    if len(numbers) != 1 or 0 in numbers:
+        raise ValueError(f"frames of {numbers or 'no'} images; expected one number, at least 1")
+    return numbers.pop()
+
+
 def training_film(
     film: Sequence[Frame], title: str = "", *, figure: Figure | SubFigure | None = None
 ) -> Array:
@@ -266,10 +274,7 @@ def training_film(
     Returns the axes (2 B, frames).
     Raises TypeError or ValueError if a frame has another form or another B than the first.
     """
-    numbers = {len(a) for frame in film for a in frame[1:]}
-    if len(numbers) != 1 or 0 in numbers:
-        raise ValueError(f"frames of {numbers or 'no'} images; expected one number, at least 1")
-    (B,), width = numbers, WIDTH / max(len(film), 6)
+    B, width = images_of(film), WIDTH / max(len(film), 6)
     heights = [a.shape[1] / a.shape[2] for a in (film[0].U, film[0].V)] * B
     drawn = page(figure, 0.5 + sum(heights) * width, 0.4 + len(film) * width)
     axes = drawn.subplots(2 * B, len(film), height_ratios=heights, squeeze=False)

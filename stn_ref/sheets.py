@@ -68,7 +68,7 @@ def compare(
 
 def _differences(axes: Array, maps: Sequence[Array]) -> None:
     """Each but the first, on one scale about 0, whose key is where the first would be."""
-    most = max(map(abs, scale(*maps, zero=0).values()))
+    most = max(map(abs, scale(*maps, zero=True).values()))
     for ax, U in zip(axes.flat[1:], maps[1:], strict=False):
         ax.axis("on")
         image = show(U, ax, "", cmap=SIGNED, vmin=-most, vmax=most).images[0]

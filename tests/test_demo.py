@@ -92,7 +92,7 @@ def test_a_wrong_command_line_is_an_error(command, capsys):
     assert "usage" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["demo", "check", "info"])
+@pytest.mark.parametrize("command", ["demo", "explore", "check", "info"])
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])

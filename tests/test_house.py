@@ -24,6 +24,8 @@ FLOORS = [
     ("diagrams", "galleries", "roofline", "films"),
     ("experiments",),
     ("demo", "contest"),
+    ("images",),
+    ("explore",),
     ("bench",),
     ("bench_cuda", "bench_networks"),
     ("__main__",),

@@ -119,8 +119,7 @@ def test_arrows_of_the_gradient_field_go_downhill(rng):
     few = np.ix_([0, 2, 4], [0, 2, 3])  # 1.5 is rounded to 2
     assert_allclose(field.XY, xy[0][few].reshape(-1, 2))
     arrows, down = np.stack([field.U, field.V], axis=-1), -dxy[0][few].reshape(-1, 2)
-    longest = np.nanmax(np.hypot(*dxy[0].T))
-    assert_allclose(arrows[1:], 0.5 / longest * down[1:])
+    assert_allclose(arrows[1:], 0.5 / np.nanmax(np.hypot(*down.T)) * down[1:])
     assert field.scale == 1 and field.angles == field.scale_units == "xy", "in pixels"
     assert not plots.gradient_field(U[0], xy[0], 0 * xy[0]).collections[0].U.any()
 
@@ -200,6 +199,8 @@ def test_a_page_goes_into_the_figure_given_or_into_a_new_one(draw, arguments):
         (lambda: plots.compare([MAP], columns=0), ValueError, "columns is 0"),
         (lambda: plots.compare([MAP, MAP[1:]], difference=True), ValueError, "expected one shape"),
         (lambda: plots.training_film([]), ValueError, "no images"),
+        (lambda: films.moving_picture([], None), ValueError, "no images"),
+        (lambda: plots.animate(None, [], None), ValueError, "moments is empty"),
         (
             lambda: plots.training_film([FRAME, FRAME._replace(V=FRAME.V[:1])]),
             ValueError,

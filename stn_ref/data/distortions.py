@@ -224,7 +224,7 @@ def _pulled(task: Task, theta: Array, rng: np.random.Generator) -> Array:
         pulled[fresh] = corners + noise / centre(task.size)
         fresh = ~_is_convex(pulled)
     source = SIMILARITY.grid(theta, corners[None])[:, 0]
-    return _four_points(pulled, source)
+    return four_points(pulled, source)
 
 
 def _is_convex(corners: Array) -> Array:
@@ -234,7 +234,7 @@ def _is_convex(corners: Array) -> Array:
     return np.asarray(np.all(turns > 0, axis=1))
 
 
-def _four_points(target: Array, source: Array) -> Array:
+def four_points(target: Array, source: Array) -> Array:
     """θ (B, 8) of the projective map that takes target (B, 4, 2) to source: eight equations."""
     (x, y), (u, v) = np.moveaxis(target, -1, 0), np.moveaxis(source, -1, 0)
     one, zero = np.ones_like(x), np.zeros_like(x)
