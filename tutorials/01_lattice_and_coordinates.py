@@ -7,7 +7,7 @@
 # answers in one line: in normalised ones, $-1 \le x_i^t, y_i^t \le 1$ within the output and
 # $-1 \le x_i^s, y_i^s \le 1$ within the input. This page looks at what that line leaves open.
 #
-# It takes about three seconds: `python tutorials/01_lattice_and_coordinates.py`. Pictures go to
+# It takes about two seconds: `python tutorials/01_lattice_and_coordinates.py`. Pictures go to
 # `figures/`, or to the directory named as the first argument; so it is on every page.
 
 # %%
@@ -106,7 +106,7 @@ turns = {"$R$, as on a square": R, "$D^{-1} R\\, D$": np.linalg.inv(D) @ R @ D}
 figure, axes = plt.subplots(2, 2, figsize=(8.4, 4.6), layout="constrained")
 for pair, (name, turn) in zip(axes, turns.items(), strict=True):
     plots.source_and_target(wide, np.column_stack([turn, [0, 0]]), title=name, axes=pair)
-    pair[0].set(xlim=(-23, 78), ylim=(39, -12))
+    pair[0].set(xlim=(-26, 81), ylim=(40, -13))
 figure.suptitle("§3.2  turning a map of 28 × 56 pixels")
 print(plots.save(figure, out / "aspect.png"))
 

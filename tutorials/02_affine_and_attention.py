@@ -6,7 +6,7 @@
 # maps that §3.2 of the paper writes out, Eqs. 1 and 2, and about what is easily got wrong with
 # both: they lead from the output to the input.
 #
-# About three seconds: `python tutorials/02_affine_and_attention.py`.
+# About two seconds: `python tutorials/02_affine_and_attention.py`.
 
 # %%
 import sys

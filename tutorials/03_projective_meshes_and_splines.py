@@ -6,7 +6,7 @@
 # in passing. This page draws them on one digit, bends one, builds one that is nobody's yet, and
 # runs one after another without sampling in between.
 #
-# About six seconds: `python tutorials/03_projective_meshes_and_splines.py`.
+# About five seconds: `python tutorials/03_projective_meshes_and_splines.py`.
 
 # %%
 import sys

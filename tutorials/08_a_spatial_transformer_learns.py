@@ -7,7 +7,7 @@
 # angle. Whatever makes the classifier's loss smaller flows back through Eq. 7 to $\theta$, and from
 # there into $f_{loc}$ (§3.4).
 #
-# About fifteen seconds: `python tutorials/08_a_spatial_transformer_learns.py`. With
+# About twenty seconds: `python tutorials/08_a_spatial_transformer_learns.py`. With
 # `STN_REF_QUICK=1` in the environment it stops after a few steps, for whoever wants to see that it
 # runs.
 
