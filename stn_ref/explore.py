@@ -16,7 +16,7 @@ import stn_ref
 from stn_ref import demo, plots
 from stn_ref import equations as eq
 from stn_ref.backends.pixels import source_pixels
-from stn_ref.data.distortions import CORNERS, four_points
+from stn_ref.data.distortions import CORNERS, four_points, is_convex
 from stn_ref.equations.arguments import Array
 from stn_ref.equations.lattice import centre, half_extent
 from stn_ref.images import fitted, read_image
@@ -99,7 +99,7 @@ class Explorer:
         return self.transformations.value_selected
 
     def theta(self) -> Array:
-        """θ (*identity().shape). Raises LinAlgError where three corners lie on a line."""
+        """θ (*identity().shape)."""
         value = self.values[self.name]
         if self.name == "projective":
             value = four_points(CORNERS[None], value[None])[0]
@@ -119,13 +119,14 @@ class Explorer:
         aligned = self.corners.get_status()[0]
         xy = source_pixels(theta[None], transformation, size, size, aligned)
         V = stn_ref.sample(U, xy, **sampler)
-        dxy = stn_ref.sample_backward(V - U, U, xy, **sampler)[1]
+        dV = np.where(abs(V - U) < 1e-9, 0, V - U)  # rounding pulls nowhere
+        dxy = stn_ref.sample_backward(dV, U, xy, **sampler)[1]
         left, middle, right = self.panels
         for ax in self.panels:
             ax.clear()
         plots.grid_and_output(self.U, xy[0], V[0], title=title, axes=[left, middle])
         plots.gradient_field(self.U, xy[0], dxy[0], longest=max(size) / 8, ax=right)
-        loss = np.nansum((V - U) ** 2) / 2
+        loss = np.nansum(dV**2) / 2
         right.set_title(rf"$-\partial L/\partial(x, y)$,  $L = |V - U|^2 / 2$ = {loss:.1f}")
         if not self.sliders:
             left.plot(*self._points().T, "o", color=plots.GREEN, ms=9, mec="white")
@@ -174,15 +175,13 @@ class Explorer:
             far = np.hypot(*(self._points() - mouse).T)
             self.held = int(np.argmin(far)) if np.min(far) < 0.06 * max(self.U.shape) else None
         elif self.held is not None:
-            points, sides = self.values[self.name], self.U.shape[1::-1]
-            before = points[self.held].copy()
-            points[self.held] = [
+            moved, sides = self.values[self.name].copy(), self.U.shape[1::-1]
+            moved[self.held] = [
                 (p - centre(S)) / half_extent(S, aligned) for p, S in zip(mouse, sides, strict=True)
             ]
-            try:
+            if self.name != "projective" or is_convex(moved[None])[0]:  # else inside out
+                self.values[self.name] = moved
                 self.draw()
-            except np.linalg.LinAlgError:  # three corners on a line
-                points[self.held] = before
 
 
 def explore(image: Path | None = None, save: Path | None = None) -> None:

@@ -1,5 +1,6 @@
 """The window that `python -m stn_ref explore` opens, driven through its widgets."""
 
+import os
 from types import SimpleNamespace
 
 import matplotlib
@@ -95,7 +96,7 @@ def test_what_is_left_is_found_again(explorer):
 
 
 def test_kernel_padding_and_corners_are_those_that_are_chosen(explorer):
-    explorer.transformations.set_active(NAMES.index("similarity"))
+    explorer.transformations.set_active(NAMES.index("attention"))
     explorer.kernels.set_active([*KERNELS].index("keys(−¾)"))
     assert_array_equal(shown(explorer), warped(explorer, kernel=eq.keys()))
     explorer.paddings.set_active([*eq.PADDINGS].index("constant"))
@@ -140,10 +141,10 @@ def test_nothing_moves_that_was_not_taken(explorer):
     assert_array_equal(explorer.theta(), before, "the toolbar has the mouse")
 
 
-def test_three_corners_never_lie_on_a_line(explorer):
+def test_corners_never_turn_the_frame_inside_out(explorer):
     explorer.transformations.set_active(NAMES.index("projective"))
     press(explorer.identity)
-    drag(explorer, (0, 0), (27 / 2, 27 / 2), (5, 5))  # the diagonal of the other two, and on
+    drag(explorer, (0, 0), (5, 5), (13, 16))  # beyond the diagonal of the other two
     assert_allclose(explorer._points()[0], (5, 5), atol=1e-9)
 
 
@@ -153,22 +154,26 @@ def test_at_the_identity_nothing_is_pulled_and_elsewhere_something_is(explorer):
         assert np.any(arrows(explorer)), name
         press(explorer.identity)
         assert_allclose(shown(explorer), explorer.U[..., 0], atol=1e-9)
-        assert "= 0.0" in explorer.panels[2].get_title()
+        assert "= 0.0" in explorer.panels[2].get_title() and not np.any(arrows(explorer))
 
 
-def test_it_is_written_where_there_is_no_display(tmp_path, capsys):
+def test_it_is_written_where_there_is_no_display(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "qtagg")
     rng = np.random.default_rng(0)
     photo = tmp_path / "photo.jpg"
     Image.fromarray(rng.integers(0, 255, (40, 30, 3), np.uint8)).save(photo)
     assert main(["explore", "--image", str(photo), "--save", str(tmp_path / "it.png")]) == 0
     assert str(tmp_path / "it.png") in capsys.readouterr().out
+    assert os.environ["MPLBACKEND"] == "agg"
     assert plt.imread(tmp_path / "it.png").shape[0] > 500 and not plt.get_fignums()
 
 
-def test_no_display_is_a_clear_error(capsys):
+def test_no_display_is_a_clear_error(capsys, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "qtagg")
     assert main(["explore"]) == 2
     error = capsys.readouterr().err
     assert "cannot open a window" in error and "--save" in error and not plt.get_fignums()
+    assert os.environ["MPLBACKEND"] == "qtagg", "a window has the toolkit that one asks for"
 
 
 @pytest.mark.parametrize("name", ["text.png", "text.jpg", "missing.png", "."])
@@ -198,8 +203,8 @@ def test_image_files_are_read_from_0_to_1_on_white(tmp_path, rng):
 
 
 def test_a_large_image_is_shrunk_without_false_patterns():
-    stripes = np.tile([0.0, 1.0], 200)[None, :, None] * np.ones((300, 1, 3))
+    stripes = np.tile([1.0, 1, 0, 0, 0], 80)[None, :, None] * np.ones((300, 1, 3))
     small = images.fitted(stripes, 100)
     assert small.shape == (75, 100, 3)
-    assert np.ptp(small[:, 5:-5]) < 1e-6 and abs(small.mean() - 0.5) < 0.01
+    assert np.ptp(small[:, 5:-5]) < 0.1 and abs(small.mean() - 0.4) < 0.01
     assert images.fitted(small, 100) is small

@@ -125,7 +125,7 @@ def test_arrows_of_the_gradient_field_go_downhill(rng):
 
 
 THETA, POINTS = eq.AFFINE.identity(), np.zeros((4, 5, 2))
-MAP, FRAME = np.ones((6, 7, 1)), plots.Frame(3, np.ones((2, 6, 7, 1)), *2 * [np.ones((2, 4, 5, 2))])
+MAP, FRAME = np.ones((6, 7, 1)), plots.Frame(3, np.ones((3, 6, 7, 1)), *2 * [np.ones((3, 4, 5, 2))])
 SINGLE = {
     "show": (plots.show, MAP),
     "warped_grid": (plots.warped_grid, THETA, (4, 5), (6, 7)),
@@ -227,7 +227,7 @@ def test_a_saved_picture_is_opaque_on_white_and_the_same_bytes(tmp_path):
 
 
 def test_a_moving_picture_has_every_moment_and_the_same_bytes(tmp_path, rng):
-    frames = [FRAME._replace(step=k, V=rng.uniform(size=(2, 4, 5, 1))) for k in range(3)]
+    frames = [FRAME._replace(step=k, V=rng.uniform(size=(3, 4, 5, 1))) for k in range(3)]
     films.moving_picture(frames, tmp_path / "a.gif")
     films.moving_picture(frames, tmp_path / "b.gif")
     assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
