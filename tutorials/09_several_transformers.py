@@ -97,8 +97,8 @@ for name, chain in chains.items():
 # classifier can learn to read what is turned by less than 45°.
 #
 # In the picture, the canvas with the first grid; what the first passes on, with the second grid;
-# what the classifier sees. Look at the middle row: the digit has been found, and the grid over it is
-# turned as the digit is, so that below the digit stands upright.
+# what the classifier sees. Look at the middle row: the digit has been found, and the grid over it
+# is turned as the digit is, so that below the digit stands upright.
 
 # %%
 shown = [3, 14, 25, 36, 47, 58]
