@@ -52,11 +52,11 @@ print(plots.save(diagrams.lattices((3, 4)), out / "lattice.png"))
 #
 # ## To pixels and back
 #
-# The sampler of §3.3 counts in pixels, with centres at 0 to $W - 1$. The way there is $x = \tilde
-# c\, x^s + c$, where $c = (W - 1)/2$ is the middle of the row and $\tilde c$ is half of what ±1
-# span: $(W - 1)/2$ between centres, $W/2$ between edges. The paper has no such step. It matters
-# twice: its slope $\tilde c$ multiplies every gradient that flows to $\theta$, and under the two
-# conventions the same $\theta$ looks at different places.
+# The sampler of §3.3 counts in pixels, with centres at 0 to $W - 1$. The way there is
+# $x = \tilde c\, x^s + c$, where $c = (W - 1)/2$ is the middle of the row and $\tilde c$ is half of
+# what ±1 span: $(W - 1)/2$ between centres, $W/2$ between edges. The paper has no such step. It
+# matters twice: its slope $\tilde c$ multiplies every gradient that flows to $\theta$, and under
+# the two conventions the same $\theta$ looks at different places.
 
 # %%
 for align_corners in (True, False):
