@@ -27,19 +27,6 @@ def rng():
     return np.random.default_rng(0)
 
 
-COUNTED = []  # what the processes of `pytest -n` have counted
-
-
-def pytest_sessionfinish(session):
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["counted"] = list(summary())
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node):
-    COUNTED.extend(getattr(node, "workeroutput", {}).get("counted", []))
-
-
 @pytest.fixture(scope="session")
 def tutorial(tmp_path_factory):
     """Runs a script as a newcomer does, once; what came of it, and where its pictures are."""
@@ -54,6 +41,19 @@ def tutorial(tmp_path_factory):
         ), out
 
     return run
+
+
+COUNTED = []  # what the processes of `pytest -n` have counted
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["counted"] = list(summary())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    COUNTED.extend(getattr(node, "workeroutput", {}).get("counted", []))
 
 
 def pytest_terminal_summary(terminalreporter):
