@@ -35,9 +35,9 @@ def tutorial(tmp_path_factory):
     def run(script):
         out = tmp_path_factory.mktemp(script.stem)
         command = [sys.executable, "-W", "error", str(script), str(out)]
-        here = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+        here = {"PYTHONPATH": str(Path(__file__).parents[1]), "STN_REF_QUICK": "1"}
         return subprocess.run(
-            command, cwd=out, env=here, capture_output=True, text=True, timeout=120
+            command, cwd=out, env=os.environ | here, capture_output=True, text=True, timeout=120
         ), out
 
     return run

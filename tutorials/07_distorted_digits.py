@@ -6,7 +6,7 @@
 # `distort` draws from them, and every image comes out of the package's own transformations and
 # sampler. The draws are made afresh for each batch, from a generator; nothing is stored.
 #
-# About three seconds: `python tutorials/05_distorted_digits.py`.
+# About three seconds: `python tutorials/07_distorted_digits.py`.
 
 # %%
 import sys
