@@ -1,8 +1,4 @@
 import os
-import subprocess
-import sys
-from functools import cache
-from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # several runs may share the cores
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -25,22 +21,6 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", usual))
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
-
-
-@pytest.fixture(scope="session")
-def tutorial(tmp_path_factory):
-    """Runs a script as a newcomer does, once; what came of it, and where its pictures are."""
-
-    @cache
-    def run(script):
-        out = tmp_path_factory.mktemp(script.stem)
-        command = [sys.executable, "-W", "error", str(script), str(out)]
-        here = {"PYTHONPATH": str(Path(__file__).parents[1]), "STN_REF_QUICK": "1"}
-        return subprocess.run(
-            command, cwd=out, env=os.environ | here, capture_output=True, text=True, timeout=120
-        ), out
-
-    return run
 
 
 COUNTED = []  # what the processes of `pytest -n` have counted

@@ -1,5 +1,9 @@
-"""The figures that are shown are those that the tutorials draw."""
+"""The tutorials, run as a newcomer runs them; the figures that are shown are what they draw."""
 
+import os
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
 
 import matplotlib
@@ -34,6 +38,31 @@ def differ(one, other):
         size = [-(-side // PIXELS) for side in a.size]
         a, b = (im.convert("RGB").convert("L").resize(size, Image.Resampling.BOX) for im in (a, b))
         return np.max(abs(np.subtract(a, b, dtype=float))) / 255
+
+
+@pytest.fixture(scope="session")
+def tutorial(tmp_path_factory):
+    """Runs a script as a newcomer does, once; what came of it, and where its pictures are."""
+
+    @cache
+    def run(script):
+        out = tmp_path_factory.mktemp(script.stem)
+        command = [sys.executable, "-W", "error", str(script), str(out)]
+        here = {"PYTHONPATH": str(ROOT), "STN_REF_QUICK": "1"}
+        return subprocess.run(
+            command, cwd=out, env=os.environ | here, capture_output=True, text=True, timeout=120
+        ), out
+
+    return run
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_a_tutorial_runs_headless_and_writes_the_figures_it_names(script, tutorial):
+    run, out = tutorial(script)
+    assert run.returncode == 0, run.stderr
+    written = {path.name for path in out.glob("*.png")}
+    assert written and all(f'out / "{name}"' in SCRIPTS[script] for name in written)
+    assert SCRIPTS[script].startswith("# %% [markdown]\n# # ")
 
 
 @pytest.mark.parametrize(("figure", "script"), DRAWN, ids=[f.stem for f, _ in DRAWN])
