@@ -12,7 +12,6 @@ sys.path.insert(0, str(HERE / "ext"))
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import gallery  # noqa: E402
-import house  # noqa: E402
 
 import stn_ref  # noqa: E402
 
@@ -26,6 +25,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "myst_parser",
     "numpydoc",
+    "api",
     "gallery",
     "house",
     "mathml",
@@ -45,13 +45,11 @@ html_copy_source = False
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 
-autosummary_generate = True
-autosummary_context = {"constants": house.constants, "exports": house.exports}
+autosummary_generate = False
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
-templates_path = ["templates"]
 
 sphinx_gallery_conf = {
     "examples_dirs": str(gallery.scripts_of(HERE)),

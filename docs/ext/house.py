@@ -11,6 +11,7 @@ Equations stay as they are, indented. What comes between or after these goes to 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from itertools import groupby
@@ -67,7 +68,8 @@ def _prose(lines: list[str]) -> list[str]:
             literal = indent(dedent("\n".join(paragraph)), "   ").splitlines()
             written += [".. code-block:: text", "   :class: equation", "", *literal, ""]
         else:
-            written += [*_marked("\n".join(paragraph)).splitlines(), ""]
+            text = "\n".join(line.strip() for line in paragraph)
+            written += [*_marked(text).splitlines(), ""]
     return written
 
 
@@ -109,21 +111,9 @@ def described(value: object) -> list[str] | None:
         return [f"The :py:obj:`Transformation` “{value.name}”, θ (B, {shape.rstrip(',')})."]
     if isinstance(value, Kernel):
         return [f"The :py:obj:`Kernel` “{value.name}”, of half-width {value.support:g}."]
-    if isinstance(value, dict):
+    if isinstance(value, tuple | dict) and value and all(isinstance(x, str) for x in value):
         return ["By name: " + ", ".join(f"``{name}``" for name in value) + "."]
     return None
-
-
-def constants(name: str) -> list[str]:
-    """The records and tables, in capitals, that a module has and an API page lists."""
-    module = import_module(name)
-    words = getattr(module, "__all__", vars(module))
-    return [word for word in words if word.isupper() and described(getattr(module, word))]
-
-
-def exports(name: str) -> list[str]:
-    """What a package offers of its modules, where those have pages of their own."""
-    return list(import_module(name).__all__) if name == "stn_ref.equations" else []
 
 
 def _docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
@@ -152,14 +142,16 @@ def _reference(
 
 
 def _names(path: str) -> Iterator[str]:
-    """The dotted path, and the one where what it leads to is defined."""
+    """The dotted path, and others that lead to the same thing."""
     yield path
-    module, _, name = path.rpartition(".")
+    home, _, name = path.rpartition(".")
     try:
-        found = getattr(import_module(module), name)
-        yield f"{found.__module__}.{found.__qualname__}"
+        found = getattr(import_module(home), name)
     except (ImportError, AttributeError, ValueError):
         return
+    for module in list(sys.modules):
+        if module.startswith("stn_ref") and vars(sys.modules[module]).get(name) is found:
+            yield f"{module}.{name}"
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

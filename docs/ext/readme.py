@@ -56,8 +56,9 @@ def pages(root: Path = ROOT) -> dict[str, str]:
         written[f"guide/{slug(heading)}.txt"] = followed(parts.pop(heading), 1)
     for heading, text in parts.items():
         text = text.replace("\n### ", "\n## ")
+        text = followed(text, 2)
         text = _linked(text, root) if heading == INDEX else text
-        written[f"guide/{slug(heading)}.md"] = f"# {heading}\n{followed(text, 2)}"
+        written[f"guide/{slug(heading)}.md"] = f"# {heading}\n{text}"
     names = "\n".join(slug(heading) for heading in parts)
     written["guide/index.md"] = f"# Guide\n\n```{{toctree}}\n:maxdepth: 2\n\n{names}\n```\n"
     for name in ("CHANGELOG", "CONTRIBUTING"):
@@ -76,9 +77,9 @@ def _linked(index: str, root: Path) -> str:
 
     def row(match: re.Match[str]) -> str:
         function, test, figure = match.groups()
-        page = f"/tutorials/{drawn[figure]}.rst" if figure in drawn else f"figures/{figure}"
-        shown = f"{{py:obj}}`{function} <stn_ref.equations.{function}>`"
-        return f"| {shown} | `{test}` | [{figure}]({page}) |"
+        function = f"{{py:obj}}`{function} <stn_ref.equations.{function}>`"
+        page = f"/tutorials/{drawn[figure]}.rst" if figure in drawn else f"../../figures/{figure}"
+        return f"| {function} | `{test}` | [{figure}]({page}) |"
 
     cell = r" `([^`]+)` \|"
     return re.sub(rf"\|{cell}{cell}{cell}$", row, index, flags=re.MULTILINE)
