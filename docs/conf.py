@@ -31,6 +31,8 @@ extensions = [
     "mathml",
 ]
 exclude_patterns = ["_build", "ext", "tutorials/*.ipynb"]
+add_module_names = False
+smartquotes = False  # H' is no quotation
 nitpicky = True
 nitpick_ignore_regex = [("py:obj", r"(?!stn_ref\.).*")]  # a docstring's own arguments, Python's
 
@@ -40,6 +42,7 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 html_show_sphinx = False
+html_show_copyright = False
 html_copy_source = False
 
 myst_enable_extensions = ["dollarmath"]
@@ -66,5 +69,6 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "min_reported_time": 1,
     "abort_on_example_error": True,
+    "show_signature": False,
     "doc_module": ("stn_ref",),
 }

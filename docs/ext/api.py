@@ -94,7 +94,7 @@ def pages() -> dict[str, str]:
     lines = ["API", "===", ""]
     for title, names in GROUPS.items():
         lines += [title, "-" * len(title), "", ".. toctree::", "   :maxdepth: 1", ""]
-        lines += [*(f"   {name}" for name in names), ""]
+        lines += [*(f"   {name.removeprefix('stn_ref.')} <{name}>" for name in names), ""]
     return {"api/index.rst": "\n".join(lines), **{f"api/{m}.rst": page(m) for m in MODULES}}
 
 

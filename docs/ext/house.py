@@ -22,6 +22,7 @@ from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.ext import autosummary
 
 from stn_ref.equations import Kernel, Transformation
 
@@ -155,6 +156,7 @@ def _names(path: str) -> Iterator[str]:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    autosummary.WELL_KNOWN_ABBREVIATIONS += ("Eq.", "Eqs.")  # no sentence ends there
     app.connect("autodoc-process-docstring", _docstring, priority=400)  # numpydoc's is 500
     app.connect("missing-reference", _reference)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,6 +7,7 @@ wants Markdown, as the scripts have it. Both are made here from the same cells.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import NamedTuple
 
 MARKER = re.compile(r"^# %%(.*)\n", re.MULTILINE)
 PICTURE = re.compile(r'\bout / "([\w.]+\.(?:png|gif))"')  # what a cell writes
+ROOT = Path(__file__).parents[2]
+SHAPE = 10 / 7  # width to height of a thumbnail in the gallery
 FIGURES = "figures"  # the directory that gallery and notebook have it write to
 
 
@@ -52,10 +55,19 @@ def gallery_script(script: str, figures: str) -> str:
         if cell.pictures:
             shown = (f".. image:: /{figures}/{name}\n   :alt: {name}" for name in cell.pictures)
             lines.append(_comment("\n\n".join(shown)))
-    pictures = [name for cell in rest for name in cell.pictures]
-    if pictures:
-        lines.append(f"# %%\n\n# sphinx_gallery_thumbnail_path = '{figures}/{pictures[-1]}'\n")
+    if pictures := [name for cell in rest for name in cell.pictures]:
+        best = min(pictures, key=off_shape)
+        lines.append(f"# %%\n\n# sphinx_gallery_thumbnail_path = '{figures}/{best}'\n")
     return "\n".join(lines)
+
+
+def off_shape(picture: str) -> float:
+    """How far a committed picture is from a thumbnail's shape; of a new one it is not known."""
+    path = ROOT / "figures" / picture
+    if path.suffix != ".png" or not path.exists():
+        return 1.0
+    width, height = (int.from_bytes(path.read_bytes()[k : k + 4]) for k in (16, 20))
+    return abs(math.log(width / height / SHAPE))
 
 
 def _comment(text: str) -> str:
