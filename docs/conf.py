@@ -8,12 +8,11 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE / "ext"))
+sys.path.insert(0, str(HERE.parent))
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import gallery  # noqa: E402
-
 import stn_ref  # noqa: E402
+from docs.ext.sources import scripts_of  # noqa: E402
 
 project = "stn_ref"
 author = "the stn_ref authors"
@@ -25,10 +24,9 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "myst_parser",
     "numpydoc",
-    "api",
-    "gallery",
-    "house",
-    "mathml",
+    "docs.ext.house",
+    "docs.ext.mathml",
+    "docs.ext.sources",
 ]
 exclude_patterns = ["_build", "ext", "tutorials/*.ipynb"]
 add_module_names = False
@@ -55,11 +53,11 @@ autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 
 sphinx_gallery_conf = {
-    "examples_dirs": str(gallery.scripts_of(HERE)),
+    "examples_dirs": str(scripts_of(HERE)),
     "gallery_dirs": "tutorials",
     "filename_pattern": "",
     "plot_gallery": not tags.has("quick"),  # noqa: F821, Sphinx defines it
-    "reset_argv": "gallery.argv",
+    "reset_argv": "docs.ext.sources.argv",
     "within_subsection_order": "FileNameSortKey",
     "image_scrapers": (),
     "capture_repr": (),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from percent import cells
+from docs.ext.percent import cells
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\]\(((?!https?://)[^)\s]+)\)")

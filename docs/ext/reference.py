@@ -5,11 +5,8 @@ from __future__ import annotations
 import ast
 import inspect
 from importlib import import_module
-from pathlib import Path
-from typing import Any
 
-from house import described
-from sphinx.application import Sphinx
+from docs.ext.docstrings import described
 
 E = "stn_ref.equations"
 GROUPS = {
@@ -96,15 +93,3 @@ def pages() -> dict[str, str]:
         lines += [title, "-" * len(title), "", ".. toctree::", "   :maxdepth: 1", ""]
         lines += [*(f"   {name.removeprefix('stn_ref.')} <{name}>" for name in names), ""]
     return {"api/index.rst": "\n".join(lines), **{f"api/{m}.rst": page(m) for m in MODULES}}
-
-
-def _write(app: Sphinx) -> None:
-    for path, text in pages().items():
-        where = Path(app.srcdir) / path
-        where.parent.mkdir(exist_ok=True)
-        where.write_text(text)
-
-
-def setup(app: Sphinx) -> dict[str, Any]:
-    app.connect("builder-inited", _write, priority=100)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""What is made before Sphinx reads: the scripts and pictures of the gallery, and the guide."""
+"""What is written before Sphinx reads: the gallery's scripts, the guide, the reference."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import percent
-import readme
 from sphinx.application import Sphinx
+
+from docs.ext import percent, readme, reference
 
 ROOT = readme.ROOT
 TITLE = """Tutorials
@@ -42,7 +42,7 @@ def _before(app: Sphinx) -> None:
     if app.tags.has("quick"):
         for picture in (ROOT / "figures").iterdir():
             shutil.copy(picture, figures)
-    for path, text in readme.pages().items():
+    for path, text in {**readme.pages(), **reference.pages()}.items():
         (source / path).parent.mkdir(exist_ok=True)
         (source / path).write_text(text)
 
