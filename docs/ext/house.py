@@ -18,7 +18,8 @@ from docs.ext.docstrings import as_numpydoc, described
 
 def _docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     if what in ("data", "attribute"):
-        lines[:] = described(obj) or lines
+        own = obj.__doc__ is None or lines[:1] != obj.__doc__.splitlines()[:1]  # not its class's
+        lines[:] = described(obj) or lines * own
     else:
         lines[:] = as_numpydoc(lines)
 

@@ -4,50 +4,65 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from importlib import import_module
+from pathlib import Path
 
 from docs.ext.docstrings import described
 
-E = "stn_ref.equations"
+ROOT = Path(__file__).parents[2]
+
+# a group begins with its package; what is not named here follows
 GROUPS = {
     "The door": ["stn_ref", "stn_ref.gradcheck", "stn_ref.knots", "stn_ref.tracing"],
     "The equations, in the paper's order": [
-        E,
-        f"{E}.localisation",
-        f"{E}.lattice",
-        f"{E}.transformation",
-        f"{E}.affine",
-        f"{E}.projective",
-        f"{E}.linear",
-        f"{E}.thin_plate_spline",
-        f"{E}.piecewise_affine",
-        f"{E}.compose",
-        f"{E}.kernels",
-        f"{E}.more_kernels",
-        f"{E}.padding",
-        f"{E}.taps",
-        f"{E}.sampler",
-        f"{E}.transformer",
+        "stn_ref.equations",
+        "stn_ref.equations.localisation",
+        "stn_ref.equations.lattice",
+        "stn_ref.equations.transformation",
+        "stn_ref.equations.affine",
+        "stn_ref.equations.projective",
+        "stn_ref.equations.linear",
+        "stn_ref.equations.thin_plate_spline",
+        "stn_ref.equations.piecewise_affine",
+        "stn_ref.equations.compose",
+        "stn_ref.equations.kernels",
+        "stn_ref.equations.more_kernels",
+        "stn_ref.equations.padding",
+        "stn_ref.equations.taps",
+        "stn_ref.equations.sampler",
+        "stn_ref.equations.transformer",
     ],
-    "Backends": ["stn_ref.backends", "stn_ref.backends.contract"],
-    "Networks and data": ["stn_ref.nn", "stn_ref.nn.layer", "stn_ref.nn.trees", "stn_ref.data"],
-    "The oracle": [
-        "stn_ref.oracle",
-        "stn_ref.oracle.torch",
-        "stn_ref.oracle.onnx",
-        "stn_ref.oracle.jax",
-        "stn_ref.oracle.scipy",
-        "stn_ref.oracle.opencv",
-        "stn_ref.oracle.tensorflow",
-        "stn_ref.oracle.torch7",
-        "stn_ref.oracle.strategies",
-        "stn_ref.oracle.pytest_plugin",
-        "stn_ref.oracle.vectors",
-    ],
+    "Backends": ["stn_ref.backends"],
+    "Networks": ["stn_ref.nn"],
+    "Data": ["stn_ref.data"],
+    "The oracle": ["stn_ref.oracle", "stn_ref.oracle.torch", "stn_ref.oracle.onnx"],
     "Pictures": ["stn_ref.plots", "stn_ref.diagrams", "stn_ref.films"],
 }
-MODULES = [name for group in GROUPS.values() for name in group]
-ELSEWHERE = (E,)  # its names have their pages with the modules that define them
+# helpers, what a package exports, and commands, whose reference is --help
+HIDDEN = re.compile(
+    r"equations\.arguments|backends\.(?!contract$).*|nn\.(?!layer$|trees$).*|data\..*"
+    r"|oracle\.(affine|arguments|bounds|checking|dialect|differences|exact|families|grids|report"
+    r"|sampling|twofold|vector_files)|experiments.*|api|bench.*|checks|contest|demo|files|lazy"
+    r"|progress|roofline|__main__"
+)
+ELSEWHERE = ("stn_ref.equations",)  # its names have their pages with the modules that define them
+
+
+def groups() -> dict[str, list[str]]:
+    """The modules that have a page, by group: those above, then the rest of the first's package."""
+    found = {title: list(names) for title, names in GROUPS.items()}
+    listed = {name for names in found.values() for name in names}
+    for path in sorted((ROOT / "stn_ref").rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts).removesuffix(".__init__")
+        if name not in listed and not HIDDEN.fullmatch(name.removeprefix("stn_ref.")):
+            package = name.rpartition(".")[0]
+            next(names for names in found.values() if names[0] == package).append(name)
+    return found
+
+
+MODULES = [name for group in groups().values() for name in group]
 
 
 def public(name: str) -> list[str]:
@@ -77,11 +92,11 @@ def page(name: str) -> str:
         lines += [*(f"   {word}" for word in names), ""]
     for word in names if name not in ELSEWHERE else []:
         value = getattr(module, word)
-        kind, option = "autofunction", ""
+        kind, option = "autodata", "   :no-value:" * bool(described(value))
         if inspect.isclass(value):
             kind, option = "autoclass", "   :members:"
-        elif described(value):
-            kind, option = "autodata", "   :no-value:"
+        elif callable(value):
+            kind, option = "autofunction", ""
         lines += [f".. {kind}:: {word}", option, ""]
     return "\n".join(lines)
 
@@ -89,7 +104,7 @@ def page(name: str) -> str:
 def pages() -> dict[str, str]:
     """Path in the site's source ↦ text, the table of contents among them."""
     lines = ["API", "===", ""]
-    for title, names in GROUPS.items():
+    for title, names in groups().items():
         lines += [title, "-" * len(title), "", ".. toctree::", "   :maxdepth: 1", ""]
         lines += [*(f"   {name.removeprefix('stn_ref.')} <{name}>" for name in names), ""]
     return {"api/index.rst": "\n".join(lines), **{f"api/{m}.rst": page(m) for m in MODULES}}
