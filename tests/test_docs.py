@@ -45,8 +45,9 @@ def test_markdown_becomes_restructuredtext(markdown, rst):
 @tutorials
 def test_a_page_of_the_gallery_runs_the_tutorials_code_and_shows_its_pictures_after_it(path):
     script = path.read_text()
-    page = percent.gallery_script(script, "pictures")
-    title, *body = ast.parse(page).body  # the first text, in a docstring, then code
+    page = percent.gallery_script(path, "pictures")
+    title, file, *body = ast.parse(page).body  # the first text, in a docstring, then code
+    assert ast.unparse(file) == f"__file__ = {str(path)!r}"
     assert ast.unparse(body) == ast.unparse(ast.parse(script))
     assert script.startswith(f"# %% [markdown]\n# # {title.value.value.splitlines()[1]}\n")
     at = [page.index(f"# .. image:: /pictures/{name}\n") for name in percent.PICTURE.findall(page)]
@@ -58,7 +59,7 @@ def test_a_page_of_the_gallery_runs_the_tutorials_code_and_shows_its_pictures_af
 @tutorials
 def test_a_notebook_has_the_tutorials_own_markdown_and_shows_what_its_code_writes(path):
     script = path.read_text()
-    book = json.loads(percent.notebook(script))
+    book = json.loads(percent.notebook(path))
     assert (book["nbformat"], book["metadata"]["kernelspec"]["name"]) == (4, "python3")
     prose = [cell["source"] for cell in book["cells"] if cell["cell_type"] == "markdown"]
     code = [cell["source"] for cell in book["cells"] if cell["cell_type"] == "code"]

@@ -18,6 +18,19 @@ PICTURE = re.compile(r'\bout / "([\w.]+\.(?:png|gif))"')  # what a cell writes
 ROOT = Path(__file__).parents[2]
 SHAPE = 10 / 7  # width to height of a thumbnail in the gallery
 FIGURES = "figures"  # the directory that gallery and notebook have it write to
+# both run it where there is no file: what it finds from its own place, it finds from here
+HIDDEN = """\
+# sphinx_gallery_start_ignore
+__file__ = {0!r}
+# sphinx_gallery_end_ignore
+"""
+FIRST = """\
+import sys
+
+import stn_ref
+
+sys.argv[1:] = ["{0}"]  # where the pictures go
+__file__ = f"{{stn_ref.__path__[0]}}/../tutorials/{1}"  # what this notebook is made from"""
 
 
 class Cell(NamedTuple):
@@ -43,13 +56,13 @@ def cells(script: str) -> list[Cell]:
     return found
 
 
-def gallery_script(script: str, figures: str) -> str:
-    """The script as Sphinx-Gallery reads it, each picture after the code that makes it.
+def gallery_script(path: Path, figures: str) -> str:
+    """A script as Sphinx-Gallery reads it, each picture after the code that makes it.
 
     figures  where the pictures are, from the root of the site's source
     """
-    (_, opening), *rest = cells(script)
-    lines = [f'r"""\n{rst(opening)}\n"""\n']
+    (_, opening), *rest = cells(path.read_text())
+    lines = [f'r"""\n{rst(opening)}\n"""\n', HIDDEN.format(str(path))]
     for cell in rest:
         lines.append(_comment(rst(cell.text)) if cell.is_prose else cell.text + "\n")
         if cell.pictures:
@@ -74,14 +87,13 @@ def _comment(text: str) -> str:
     return "# %%\n" + "".join(f"# {line}".rstrip() + "\n" for line in text.splitlines())
 
 
-def notebook(script: str) -> str:
-    """The script as a Jupyter notebook, which shows the pictures that it writes."""
-    first = f'import sys\n\nsys.argv[1:] = ["{FIGURES}"]  # where the pictures go'
+def notebook(path: Path) -> str:
+    """A script as a Jupyter notebook, which shows the pictures that it writes."""
     written: list[dict[str, object]] = []
-    for k, cell in enumerate(cells(script)):
+    for k, cell in enumerate(cells(path.read_text())):
         if cell.is_prose:
             written.append({"cell_type": "markdown", "metadata": {}, "source": cell.text})
-            written += [_code(first)] * (k == 0)
+            written += [_code(FIRST.format(FIGURES, path.name))] * (k == 0)
             continue
         show = [f'display(Image("{FIGURES}/{name}"))' for name in cell.pictures]
         show = ["", "from IPython.display import Image, display", "", *show] if show else []

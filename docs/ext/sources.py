@@ -38,7 +38,7 @@ def _before(app: Sphinx) -> None:
     (scripts / "GALLERY_HEADER.rst").write_text(TITLE)
     for tutorial in sorted((ROOT / "tutorials").glob("*.py")):
         shown = figures.relative_to(source).as_posix()
-        (scripts / tutorial.name).write_text(percent.gallery_script(tutorial.read_text(), shown))
+        (scripts / tutorial.name).write_text(percent.gallery_script(tutorial, shown))
     if app.tags.has("quick"):
         for picture in (ROOT / "figures").iterdir():
             shutil.copy(picture, figures)
@@ -51,8 +51,7 @@ def _after(app: Sphinx) -> None:
     """The downloads: the tutorial as it is, and as a notebook made from its own Markdown."""
     for tutorial in sorted((ROOT / "tutorials").glob("*.py")):
         page = Path(app.srcdir) / "tutorials" / tutorial.name
-        script = tutorial.read_text()
-        files = {page: script, page.with_suffix(".ipynb"): percent.notebook(script)}
+        files = {page: tutorial.read_text(), page.with_suffix(".ipynb"): percent.notebook(tutorial)}
         with zipfile.ZipFile(page.with_suffix(".zip"), "w") as both:
             for path, text in files.items():
                 path.write_text(text)
