@@ -97,9 +97,8 @@ def _marked(text: str) -> str:
 def described(value: object) -> list[str] | None:
     """What to say of a constant, from what it holds."""
     if isinstance(value, Transformation):
-        theta = value.identity()
-        shape = ", ".join(map(str, theta.shape)) + "," * (theta.ndim == 1)
-        return [f"The :py:obj:`Transformation` “{value.name}”, θ (B, {shape.rstrip(',')})."]
+        shape = ", ".join(map(str, ("B", *value.identity().shape)))
+        return [f"The :py:obj:`Transformation` “{value.name}”, θ ({shape})."]
     if isinstance(value, Kernel):
         return [f"The :py:obj:`Kernel` “{value.name}”, of half-width {value.support:g}."]
     if isinstance(value, tuple | dict) and value and all(isinstance(x, str) for x in value):

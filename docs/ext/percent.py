@@ -223,7 +223,6 @@ def _role(match: re.Match[str]) -> str:
     if match["math"]:
         return f":math:`{match['math']}`"
     text, link = _plain(match["text"]), match["link"]
-    if not link.startswith("http"):
-        path = Path(link)
-        return f":doc:`{text} <{path.stem}>`" if path.suffix == ".py" else f"`{text} <{link}>`__"
+    if re.fullmatch(r"[\w/.]+\.py", link):  # another tutorial
+        return f":doc:`{text} <{Path(link).stem}>`"
     return f"`{text} <{link}>`__"
