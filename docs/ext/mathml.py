@@ -16,10 +16,12 @@ def _mathml(writer: Any, node: nodes.Element, block: bool) -> str:
     try:
         # \\ and & mean something only within an environment
         loose = block and re.search(r"\\\\|&", tex) and r"\begin" not in tex
-        return str(tex2mathml(rf"\begin{{aligned}}{tex}\end{{aligned}}" if loose else tex, block))
+        tex = rf"\begin{{aligned}}{tex}\end{{aligned}}" if loose else tex
+        # bars are around something: a browser would space them as an operator
+        return str(tex2mathml(tex, block)).replace('">|<', '" lspace="0" rspace="0">|<')
     except Exception as error:  # a formula that it cannot read, and -W stops the build
         logging.getLogger(__name__).warning("formula %r: %s", tex, error, location=node)
-        return writer.encode(tex)
+        return str(writer.encode(tex))
 
 
 def _inline(writer: Any, node: nodes.Element) -> None:
