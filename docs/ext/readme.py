@@ -29,9 +29,9 @@ def sections(readme: str) -> dict[str, str]:
     return {"": opening, **dict(zip(rest[::2], rest[1::2], strict=True))}
 
 
-def pages(root: Path = ROOT) -> dict[str, str]:
+def pages() -> dict[str, str]:
     """Path in the site's source ↦ text: a guide of the README's sections, and the first page's."""
-    parts = sections((root / "README.md").read_text())
+    parts = sections((ROOT / "README.md").read_text())
     home = {slug(heading): f"/guide/{slug(heading)}.md" for heading in parts if heading}
     home |= {slug(heading): f"/index.md#{slug(heading)}" for heading in FRONT}
     home |= {"CONTRIBUTING.md": "/guide/contributing.md"}
@@ -44,7 +44,9 @@ def pages(root: Path = ROOT) -> dict[str, str]:
             if target in home:
                 return f"]({home[target]})"
             if target.startswith("tutorials/"):
-                return f"](/{target.removesuffix('.py')}.rst)"
+                return (
+                    f"](/tutorials/{Path(target).stem if target.endswith('.py') else 'index'}.rst)"
+                )
             return f"]({up}{target})"
 
         pieces = FENCE.split(text)
@@ -55,22 +57,21 @@ def pages(root: Path = ROOT) -> dict[str, str]:
     for heading in FRONT:
         written[f"guide/{slug(heading)}.txt"] = followed(parts.pop(heading), 1)
     for heading, text in parts.items():
-        text = text.replace("\n### ", "\n## ")
-        text = followed(text, 2)
-        text = _linked(text, root) if heading == INDEX else text
+        text = followed(text.replace("\n### ", "\n## "), 2)
+        text = _linked(text) if heading == INDEX else text
         written[f"guide/{slug(heading)}.md"] = f"# {heading}\n{text}"
     names = "\n".join(slug(heading) for heading in parts)
     written["guide/index.md"] = f"# Guide\n\n```{{toctree}}\n:maxdepth: 2\n\n{names}\n```\n"
     for name in ("CHANGELOG", "CONTRIBUTING"):
-        written[f"guide/{name.lower()}.md"] = followed((root / f"{name}.md").read_text(), 2)
+        written[f"guide/{name.lower()}.md"] = followed((ROOT / f"{name}.md").read_text(), 2)
     return written
 
 
-def _linked(index: str, root: Path) -> str:
+def _linked(index: str) -> str:
     """The equation index, each function linked to its page, each figure to its tutorial's."""
     drawn = {
         name: script.stem
-        for script in sorted((root / "tutorials").glob("*.py"))
+        for script in sorted((ROOT / "tutorials").glob("*.py"))
         for cell in cells(script.read_text())
         for name in cell.pictures
     }
