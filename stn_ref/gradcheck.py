@@ -107,6 +107,12 @@ def check_gradients(
     Returns a Report: `ok`, `str(report)`, `raise_if_wrong()`.
     Raises TypeError for inputs of lower precision, or an rng that is none; ValueError if a
     gradient is missing, misshapen, or if every one is skipped.
+
+    >>> x, rng = np.array([0.5, 1.5]), np.random.default_rng(0)
+    >>> stn_ref.check_gradients(np.sin, lambda dout, x: dout * np.cos(x), x, rng=rng).ok
+    True
+    >>> stn_ref.check_gradients(np.sin, lambda dout, x: dout * np.sin(x), x, rng=rng).ok
+    False
     """
     generator(rng)
     if not number("tolerance", tolerance) > 0:

@@ -129,6 +129,11 @@ def distort(
     Where an image takes several digits, its first is the one given and the others are drawn from
     the batch.
     Raises TypeError or ValueError if an argument has another form.
+
+    >>> from stn_ref.data import TASKS, digits, distort
+    >>> data, rng = digits(), np.random.default_rng(0)
+    >>> distort(TASKS["RTS"], data.x_test[:3], data.y_test[:3], rng).images.shape
+    (3, 42, 42, 1)
     """
     images, labels = _checked(task, images, labels, rng)
     pool = None if clutter is None else shaped("clutter", clutter, ("N", FRAME, FRAME, 1))

@@ -39,6 +39,10 @@ def target_grid(size: Size, *, align_corners: bool = True) -> Array:
     Returns G (H', W', 2), normalised, (x, y), float64. An axis of one pixel has G = 0. Of a signal,
     (W',), it is (W', 1), of a volume, (D', H', W'), it is (D', H', W', 3), last axis (x, y, z).
     Raises TypeError or ValueError if size is not one to three integers of at least 0.
+
+    >>> stn_ref.equations.target_grid((2, 3))[..., 0]
+    array([[-1.,  0.,  1.],
+           [-1.,  0.,  1.]])
     """
     size, ac = whole_size(size, None), flag("align_corners", align_corners)
     y_and_x = np.meshgrid(*(_normalised_axis(S, ac) for S in size), indexing="ij")
