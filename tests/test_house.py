@@ -19,7 +19,7 @@ FLOORS = [
     ("nn",),
     ("__init__",),
     ("plots",),
-    ("diagrams", "roofline", "films"),
+    ("diagrams", "roofline", "films", "solids"),
     ("experiments",),
     ("demo", "contest"),
     ("bench",),

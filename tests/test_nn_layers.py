@@ -402,6 +402,8 @@ def test_the_transformation_says_how_many_axes_it_warps(axes):
         spline = eq.thin_plate_spline(eq.target_grid((2,) * axes).reshape(-1, axes))
     for T in (matrix, spline, eq.compose(matrix, spline)):
         assert transformer(transformation=T).axes == (axes,)
+    flat = replace(matrix, matrix=None, grid=lambda theta, G: G[None, ..., :axes])
+    assert transformer(transformation=flat).axes == tuple(range(1, axes + 1))
 
 
 def test_a_transformation_of_ones_own_may_warp_any(rng):

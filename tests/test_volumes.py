@@ -2,12 +2,14 @@
 
 import re
 
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import stn_ref
-from stn_ref import check_gradients
+from stn_ref import check_gradients, plots, solids
 from stn_ref import equations as eq
 from stn_ref.data import digits, extrude, pace, played
 from stn_ref.data.distortions import radius
@@ -156,6 +158,74 @@ def test_an_even_pace_gives_the_signal_back_and_the_generator_decides(rng):
     assert not np.array_equal(one, other)
 
 
+# --- pictures ---
+
+
+@pytest.fixture
+def ax(request):
+    matplotlib.use("agg")
+    figure = plt.figure()
+    yield figure.add_subplot(projection=getattr(request, "param", None))
+    plt.close(figure)
+
+
+def test_slices_are_laid_side_by_side_under_their_depths(ax, rng):
+    U = rng.uniform(size=(9, 4, 8, 1))
+    solids.slices(U, ax, "title", count=3)
+    shown = ax.images[0].get_array()
+    assert shown.shape == (4, 3 * 8 + 2)
+    for n, z in enumerate((0, 4, 8)):
+        assert_array_equal(shown[:, 9 * n : 9 * n + 8], U[z, ..., 0])
+        assert ax.texts[n].get_text() == f"$z={z}$" and ax.texts[n].get_position()[0] == 9 * n + 3.5
+    assert ax.get_title() == "title"
+
+
+@pytest.mark.parametrize("ax", ["3d"], indirect=True)
+def test_a_solid_shows_its_larger_voxels_with_y_down_and_z_away(ax):
+    U = np.zeros((4, 5, 6, 1))
+    U[3, 1, 2] = U[0, 4, 5] = 1
+    U[1, 1, 1] = 0.3
+    solids.solid(U, ax)
+    points = np.array(ax.collections[0]._offsets3d)
+    assert_array_equal(points, [[5, 2], [0, 3], [4, 1]])  # x, z, y
+    assert ax.get_zlim() == (4.5, -0.5) and ax.get_ylim() == (-0.5, 3.5)
+    assert len(ax.lines) == 12
+    ends = np.array([line.get_data_3d() for line in ax.lines])
+    assert_array_equal(ends.max(axis=(0, 2)), [5.5, 3.5, 4.5])
+    assert_array_equal(ends.min(axis=(0, 2)), [-0.5, -0.5, -0.5])
+
+
+@pytest.mark.parametrize("ax", ["3d"], indirect=True)
+def test_a_box_is_the_edges_of_the_grid_its_front_blue_its_first_corner_a_dot(ax, rng):
+    xyz = rng.standard_normal((3, 4, 5, 3))
+    solids.box(xyz, ax)
+    *edges, dot = ax.lines
+    drawn = [(np.transpose(e.get_data_3d())[:, [0, 2, 1]], e.get_color()) for e in edges]
+    for expected in (xyz[0, 0], xyz[0, :, -1], xyz[:, 0, 0], xyz[:, -1, -1], xyz[-1, :, 0]):
+        assert any(len(e) == len(expected) and np.allclose(e, expected) for e, _ in drawn)
+    front = [e for e, colour in drawn if colour == plots.BLUE]
+    assert all(np.isin(e, xyz[0]).all() for e in front) and len(front) == 12
+    assert_array_equal(np.ravel(dot.get_data_3d()), xyz[0, 0, 0, [0, 2, 1]])
+
+
+def test_signals_are_stacked_over_their_mean_and_the_truth(rng):
+    before, after = rng.standard_normal((2, 5, 20, 1))
+    truth = after[0]
+    figure = solids.straightened(before, after, truth, shown=3)
+    left, right, mean_left, mean_right = figure.axes
+    assert len(left.lines) == len(right.lines) == 3
+    apart = left.lines[0].get_ydata() - left.lines[1].get_ydata()
+    assert_allclose(np.diff(apart - (before[0] - before[1])[:, 0]), 0, atol=1e-12)
+    for ax, signals in ((mean_left, before), (mean_right, after)):
+        assert_allclose(ax.lines[0].get_ydata(), signals.mean(axis=0)[:, 0])
+        assert_array_equal(ax.lines[1].get_ydata(), truth[:, 0])
+        spread = signals.std(axis=0)[:, 0]
+        band = ax.collections[0].get_paths()[0].vertices
+        assert np.isclose(band[:, 1].max(), np.max(signals.mean(axis=0)[:, 0] + spread))
+    assert mean_left.get_ylim() == mean_right.get_ylim()
+    plt.close(figure)
+
+
 # --- what cannot be ---
 
 RNG = np.random.default_rng(0)
@@ -170,6 +240,16 @@ BAD = {
     "one node": (lambda: pace(1), ValueError, "(1,); each must be at least 2"),
     "maps": (lambda: played(X, RNG), ValueError, "expected (B, W, C)"),
     "a signal's seed": (lambda: played(X[..., 0], 3), TypeError, "rng is 3; expected"),
+    "a volume without channels": (
+        lambda: solids.slices(np.ones((3, 4, 5)), None),
+        ValueError,
+        "U has shape (3, 4, 5); expected (D, H, W, C)",
+    ),
+    "a grid of maps": (
+        lambda: solids.box(np.ones((4, 5, 2)), None),
+        ValueError,
+        "xyz has shape (4, 5, 2); expected (D, H, W, 3)",
+    ),
     "less than even": (
         lambda: played(X[..., 0], RNG, strength=-1),
         ValueError,

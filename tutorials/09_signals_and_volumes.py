@@ -1,0 +1,191 @@
+# %% [markdown]
+# # Signals and volumes
+#
+# Nothing in section 3 asks for two axes. A signal has one, and $T_\theta$ is then an uneven pace
+# of time; a volume has three, and $T_\theta$ turns it in space. The equations, the sampler and the
+# layer are those of the tutorials before: the transformation says how many axes there are.
+#
+# Two networks learn here: one straightens signals that were played unevenly, and one, as in
+# appendix A.3, learns from which side a solid digit has to be looked at.
+#
+# About two minutes: `python tutorials/09_signals_and_volumes.py`; with a directory and a number of
+# steps behind it, as many as one has patience for.
+
+# %%
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a second thread gains such matrices nothing
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from stn_ref import demo, plots, solids, transform
+from stn_ref.data import digits, extrude, pace, played
+from stn_ref.equations import affine, target_grid, to_pixels
+from stn_ref.nn import (
+    Adam,
+    AveragePool,
+    Cosine,
+    Dense,
+    Project,
+    Sequential,
+    SpatialTransformer,
+    error_percent,
+    fit,
+    fully_connected,
+    warps,
+)
+
+out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
+steps = int(sys.argv[2]) if len(sys.argv) > 2 else 600
+demo.writable_directory(out)
+
+# %% [markdown]
+# ## Time, piecewise linear
+#
+# A template of four bumps is played at a pace that changes at six moments, and a little noise is
+# added. `pace(6)` is a transformation like any other, $T_\theta(G) = M_\theta B(G)$, with a hat
+# for each moment as its basis; $\theta$ says which moment of the template is heard there.
+
+# %%
+rng = np.random.default_rng(0)
+time = target_grid((96,))
+template = sum(
+    height * np.exp(-(((time - at) / width) ** 2))
+    for at, height, width in [
+        (-0.55, 1, 0.1),
+        (-0.1, 0.6, 0.05),
+        (0.15, -0.5, 0.06),
+        (0.6, 0.8, 0.12),
+    ]
+)
+
+
+def heard(count):
+    """So many signals (count, 96, 1)."""
+    clean = played(np.broadcast_to(template, (count, *template.shape)), rng).signals
+    return (clean + rng.normal(0, 0.05, clean.shape)).astype(np.float32)
+
+
+# %% [markdown]
+# ## A transformer alone
+#
+# It is the whole network: its localisation network reads a signal and predicts a pace, with more
+# moments than there were, since it has to undo what was done. What it learns from is the squared
+# difference between its output and the template.
+
+
+# %%
+def far_from_the_template(V, labels):
+    """The mean of the squared differences, and its gradient."""
+    difference = V - template.astype(V.dtype)
+    return np.mean(difference**2), 2 * difference / difference.size
+
+
+straighten = SpatialTransformer(
+    fully_connected(64, 64), transformation=pace(12), backend="reference"
+)
+params, _ = straighten.initialise(np.random.default_rng(0), template.shape)
+signals, unheard = heard(4000), heard(200)
+trained = fit(
+    straighten,
+    params,
+    signals,
+    np.zeros(len(signals)),
+    optimiser=Adam(Cosine(5e-3, warm_up=20)),
+    rng=np.random.default_rng(1),
+    steps=steps,
+    batch=64,
+    loss=far_from_the_template,
+)
+V, _ = straighten.forward(trained.params, unheard)
+for name, given in (("as they come", unheard), ("as they leave", V)):
+    error = np.sqrt(far_from_the_template(given, None)[0])
+    print(f"signals {name} differ from the template by {error:.2f}")
+
+# %% [markdown]
+# Signals that it was not trained on. The bumps stand in line, so their mean is sharp again; what
+# is left of the band is the noise, and a bump that is still a little early or late.
+
+# %%
+figure = solids.straightened(unheard, V, template)
+print(plots.save(figure, out / "straightened.png"))
+
+# %% [markdown]
+# ## Digits in space
+#
+# A digit is extruded to a solid, turned about any axis by up to 60° and placed at random among
+# 20 × 20 × 20 voxels. Here is one, slice by slice, the nearest first: no slice has all of it, since
+# it stands askew.
+
+# %%
+data = digits(dtype=np.float32)
+
+
+def afresh(images, labels, rng):
+    """A batch of digits in space."""
+    return extrude(images, labels, rng, size=20, scale=0.5, angle=60)
+
+
+rng = np.random.default_rng(2015)
+fifties = zip(*(np.split(a, len(a) // 50) for a in (data.x_test, data.y_test)), strict=True)
+drawn = [afresh(images, labels, rng) for images, labels in fifties]
+test = Extruded(*map(np.concatenate, zip(*drawn, strict=True)))
+
+figure, ax = plt.subplots(figsize=(8.4, 1.5), layout="constrained")
+solids.slices(test.images[SHOWN[0]], ax, count=8, title="slices of a volume")
+print(plots.save(figure, out / "slices.png"))
+
+# %% [markdown]
+# ## Looking from the right side
+#
+# The network sees a volume as a picture: `Project` takes the mean along $z$, and a perceptron says
+# which digit that is. Before it a transformer may turn, shift, stretch and shear the volume, by
+# the 12 numbers of an affine map on three axes. It samples 8 × 16 × 16 points: eight to a line of
+# sight are enough. The same network without a transformer learns beside it, from as many digits.
+
+# %%
+classifier = Sequential(Project(), fully_connected(128, 128), Dense(10))
+look = SpatialTransformer(
+    Sequential(AveragePool(2), fully_connected(64, 64)),
+    transformation=affine(3),
+    size=(8, 16, 16),
+    backend="reference",
+)
+trained = {}
+for name, model in (("without", classifier), ("with", Sequential(look, *classifier.layers))):
+    params, _ = model.initialise(np.random.default_rng(0), test.images.shape[1:])
+    trained[name] = fit(
+        model,
+        params,
+        data.x_train,
+        data.y_train,
+        optimiser=Adam(Cosine(2e-3, warm_up=20)),
+        rng=np.random.default_rng(1),
+        steps=steps,
+        batch=32,
+        prepare=lambda images, labels, rng: afresh(images, labels, rng)[:2],
+    )
+    error = error_percent(model, trained[name].params, test.images, test.labels)
+    print(f"{error:.1f}% of the test digits are taken for others {name} a transformer")
+
+# %% [markdown]
+# Above are volumes with the box of the grid $T_\theta(G)$ in them: its front in blue, its first
+# corner a dot. Below is what `Project` makes of the volume as it is, and of what is in the box.
+
+# %%
+((_, warp),) = warps(model, model.forward(trained["with"].params, test.images[SHOWN])[1])
+xyz = to_pixels(look.grid(warp), test.images.shape[1:-1])
+figure = plt.figure(figsize=(8.4, 5.4), layout="constrained")
+rows = figure.add_gridspec(3, len(SHOWN), height_ratios=(2, 1, 1))
+for k in range(len(SHOWN)):
+    solids.box(xyz[k], solids.solid(warp.U[k], figure.add_subplot(rows[0, k], projection="3d")))
+    for row, volume, name in ((1, warp.U[k], "mean of $U$"), (2, warp.V[k], "mean of $V$")):
+        plots.show(volume.mean(axis=0), figure.add_subplot(rows[row, k]), name)
+print(plots.save(figure, out / "volumes.png"))
