@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import product
 from typing import Any
 
@@ -14,14 +15,11 @@ from stn_ref.equations.arguments import Array, shaped
 from stn_ref.plots import BLUE, GREY, ORANGE, RED, show
 
 
-def slices(U: Array, ax: Axes, title: str = "", *, count: int = 8) -> Axes:
-    """Slices of a volume (D, H, W, C) beside each other, evenly from the nearest to the farthest.
-
-    Each is under its z, in voxels.
-    """
-    D, H, W, _ = shaped("U", U, ("D", "H", "W", "C")).shape
+def slices(U: Array, ax: Axes, depths: Iterable[int], title: str = "") -> Axes:
+    """Slices of a volume (D, H, W, C) beside each other, each over its z in voxels."""
+    _, H, W, _ = shaped("U", U, ("D", "H", "W", "C")).shape
+    depths = list(depths)
     gap = max(1, W // 8)
-    depths = np.unique(np.linspace(0, D - 1, count).round().astype(int))
     row = np.concatenate([np.pad(U[k], ((0, 0), (0, gap), (0, 0))) for k in depths], axis=1)
     show(row[:, :-gap], ax, title)
     for n, z in enumerate(depths):

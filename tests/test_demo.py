@@ -101,7 +101,7 @@ def test_every_command_has_help(command, capsys):
 
 @pytest.mark.parametrize("script", sorted((ROOT / "tutorials").glob("*.py")), ids=lambda p: p.stem)
 def test_a_tutorial_runs_headless_and_writes_the_figures_it_names(script, tmp_path):
-    run = python(script, tmp_path, cwd=tmp_path)
+    run = python(script, tmp_path, 10, cwd=tmp_path)  # steps, if any are to be made
     assert run.returncode == 0, run.stderr
     written = {path.name for path in tmp_path.glob("*.png")}
     assert written and all(f'out / "{name}"' in script.read_text() for name in written)

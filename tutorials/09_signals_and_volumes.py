@@ -26,7 +26,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from stn_ref import demo, plots, solids, transform
-from stn_ref.data import digits, extrude, pace, played
+from stn_ref.data import Extruded, digits, extrude, pace, played
 from stn_ref.equations import affine, target_grid, to_pixels
 from stn_ref.nn import (
     Adam,
@@ -58,12 +58,12 @@ rng = np.random.default_rng(0)
 time = target_grid((96,))
 template = sum(
     height * np.exp(-(((time - at) / width) ** 2))
-    for at, height, width in [
-        (-0.55, 1, 0.1),
-        (-0.1, 0.6, 0.05),
-        (0.15, -0.5, 0.06),
-        (0.6, 0.8, 0.12),
-    ]
+    for height, at, width in (
+        (1.0, -0.55, 0.10),
+        (0.6, -0.10, 0.05),
+        (-0.5, 0.15, 0.06),
+        (0.8, 0.60, 0.12),
+    )
 )
 
 
@@ -110,8 +110,9 @@ for name, given in (("as they come", unheard), ("as they leave", V)):
     print(f"signals {name} differ from the template by {error:.2f}")
 
 # %% [markdown]
-# Signals that it was not trained on. The bumps stand in line, so their mean is sharp again; what
-# is left of the band is the noise, and a bump that is still a little early or late.
+# Signals that it was not trained on. Look at the means below: the bumps stand in line, so theirs is
+# sharp again. Look also at the ends of $V$, where there is no noise: the transformer has found that
+# beyond ±1 there is silence, and looks there.
 
 # %%
 figure = solids.straightened(unheard, V, template)
@@ -138,8 +139,14 @@ fifties = zip(*(np.split(a, len(a) // 50) for a in (data.x_test, data.y_test)), 
 drawn = [afresh(images, labels, rng) for images, labels in fifties]
 test = Extruded(*map(np.concatenate, zip(*drawn, strict=True)))
 
+normal = test.rotation[..., 2]  # of a digit: where its z went
+askew = np.rad2deg(np.arccos(normal[:, 2]))
+shown = [
+    min(np.flatnonzero(test.labels == d), key=lambda k: abs(askew[k] - 50)) for d in (3, 4, 6, 9)
+]
+
 figure, ax = plt.subplots(figsize=(8.4, 1.5), layout="constrained")
-solids.slices(test.images[SHOWN[0]], ax, count=8, title="slices of a volume")
+solids.slices(test.images[shown[0]], ax, range(5, 15), f"a {test.labels[shown[0]]} in a volume")
 print(plots.save(figure, out / "slices.png"))
 
 # %% [markdown]
@@ -147,7 +154,7 @@ print(plots.save(figure, out / "slices.png"))
 #
 # The network sees a volume as a picture: `Project` takes the mean along $z$, and a perceptron says
 # which digit that is. Before it a transformer may turn, shift, stretch and shear the volume, by
-# the 12 numbers of an affine map on three axes. It samples 8 × 16 × 16 points: eight to a line of
+# the 12 numbers of an affine map on three axes. It samples 6 × 14 × 14 points: six to a line of
 # sight are enough. The same network without a transformer learns beside it, from as many digits.
 
 # %%
@@ -155,7 +162,7 @@ classifier = Sequential(Project(), fully_connected(128, 128), Dense(10))
 look = SpatialTransformer(
     Sequential(AveragePool(2), fully_connected(64, 64)),
     transformation=affine(3),
-    size=(8, 16, 16),
+    size=(6, 14, 14),
     backend="reference",
 )
 trained = {}
@@ -180,12 +187,40 @@ for name, model in (("without", classifier), ("with", Sequential(look, *classifi
 # corner a dot. Below is what `Project` makes of the volume as it is, and of what is in the box.
 
 # %%
-((_, warp),) = warps(model, model.forward(trained["with"].params, test.images[SHOWN])[1])
+((_, warp),) = warps(model, model.forward(trained["with"].params, test.images)[1])
 xyz = to_pixels(look.grid(warp), test.images.shape[1:-1])
-figure = plt.figure(figsize=(8.4, 5.4), layout="constrained")
-rows = figure.add_gridspec(3, len(SHOWN), height_ratios=(2, 1, 1))
-for k in range(len(SHOWN)):
-    solids.box(xyz[k], solids.solid(warp.U[k], figure.add_subplot(rows[0, k], projection="3d")))
-    for row, volume, name in ((1, warp.U[k], "mean of $U$"), (2, warp.V[k], "mean of $V$")):
-        plots.show(volume.mean(axis=0), figure.add_subplot(rows[row, k]), name)
+figure = plt.figure(figsize=(8.4, 4.4), layout="constrained")
+axes = figure.add_gridspec(3, len(shown), height_ratios=(2, 1, 1))
+for column, k in enumerate(shown):
+    ax = figure.add_subplot(axes[0, column], projection="3d")
+    solids.box(xyz[k], solids.solid(warp.U[k], ax))
+    for row, volume, name in ((1, warp.U[k], "$U$"), (2, warp.V[k], "$V$")):
+        ax = plots.show(volume.mean(axis=0), figure.add_subplot(axes[row, column]))
+        ax.set_ylabel(f"mean of {name}" * (column == 0))
 print(plots.save(figure, out / "volumes.png"))
+
+# %% [markdown]
+# How far the line of sight, the box's third axis, is from a digit's own: half of the digits are
+# nearer, half farther. What is turned within the picture the classifier can learn; what is hidden
+# behind other ink it cannot.
+
+# %%
+sight = warp.theta[..., 2] / np.linalg.norm(warp.theta[..., 2], axis=1, keepdims=True)
+seen = np.rad2deg(np.arccos(abs(np.sum(sight * normal, axis=1))))
+print(f"digits are askew by {np.median(askew):.1f}°, and are looked at from {np.median(seen):.1f}°")
+
+# %% [markdown]
+# ## Exercise
+#
+# For which $\theta$ of `affine(3)` does `Project` see a volume from its side, with what is near on
+# the left of the picture and what is far on the right? Replace `None` by the 3 × 4 matrix; its rows
+# are $x^s$, $y^s$ and $z^s$.
+
+# %%
+theta = None
+if theta is not None:
+    U = test.images[:1]
+    V = transform(U, np.array([theta], float), transformation=affine(3), backend="reference")
+    side, _ = Project().forward((), V)
+    assert np.allclose(side[0, ..., 0], U[0, ..., 0].mean(axis=2).T, atol=1e-6)
+    print("so that is what it looks like from there")
