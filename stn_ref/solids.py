@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from stn_ref.equations.arguments import Array, shaped
 from stn_ref.plots import BLUE, GREY, ORANGE, RED, show
@@ -24,9 +25,7 @@ def slices(U: Array, ax: Axes, depths: Iterable[int], title: str = "") -> Axes:
     show(row[:, :-gap], ax, title)
     for n, z in enumerate(depths):
         left = n * (W + gap) - 0.5
-        ax.plot(
-            left + np.array([0, W, W, 0, 0]), [-0.5, -0.5, H - 0.5, H - 0.5, -0.5], c=GREY, lw=1
-        )
+        ax.add_patch(Rectangle((left, -0.5), W, H, fill=False, ec=GREY, lw=1, clip_on=False))
         ax.text(left + W / 2, H + 0.5, f"$z={z}$", ha="center", va="top", fontsize=8)
     ax.set_frame_on(False)
     return ax

@@ -145,8 +145,8 @@ shown = [
     min(np.flatnonzero(test.labels == d), key=lambda k: abs(askew[k] - 50)) for d in (3, 4, 6, 9)
 ]
 
-figure, ax = plt.subplots(figsize=(8.4, 1.5), layout="constrained")
-solids.slices(test.images[shown[0]], ax, range(5, 15), f"a {test.labels[shown[0]]} in a volume")
+figure, ax = plt.subplots(figsize=(8.4, 1.3), layout="constrained")
+solids.slices(test.images[shown[0]], ax, range(5, 15), "a 3 in a volume, slice by slice")
 print(plots.save(figure, out / "slices.png"))
 
 # %% [markdown]
