@@ -235,6 +235,7 @@ BAD = {
     "no volume": (lambda: some(size=0), ValueError, "size is (0, 0, 0); each must be at least 1"),
     "one slice": (lambda: some(thickness=1), ValueError, "(1, 28, 28); each must be at least 2"),
     "no scale": (lambda: some(scale=0), ValueError, "scale is 0; expected more than 0"),
+    "no angle": (lambda: some(angle=-1), ValueError, "angle is -1; expected 0 or more"),
     "any angle": (lambda: some(angle=np.inf), ValueError, "angle is inf; expected a finite"),
     "one node": (lambda: pace(1), ValueError, "(1,); each must be at least 2"),
     "maps": (lambda: played(X, RNG), ValueError, "expected (B, W, C)"),

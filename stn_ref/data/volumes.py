@@ -65,8 +65,10 @@ def extrude(
     solid = whole_size((thickness, FRAME, FRAME), 3, least=2)
     if number("scale", scale) <= 0:
         raise ValueError(f"scale is {scale}; expected more than 0")
-    limit, B = number("angle", angle), len(images)
-    R = rotation(rng.normal(size=(B, 3)), np.deg2rad(rng.uniform(-limit, limit, B)))
+    if number("angle", angle) < 0:
+        raise ValueError(f"angle is {angle}; expected 0 or more")
+    B = len(images)
+    R = rotation(rng.normal(size=(B, 3)), np.deg2rad(rng.uniform(-angle, angle, B)))
     reach = scale * (np.hypot(radius(images), centre(thickness)) + np.sqrt(3))
     room = np.maximum(size / 2 - reach, 0)[:, None]
     shift = rng.uniform(-room, room, (B, 3))
