@@ -111,7 +111,7 @@ def check_gradients(
     generator(rng)
     if not number("tolerance", tolerance) > 0:
         raise ValueError(f"tolerance is {tolerance!r}; expected a number above 0")
-    xs = [_precise(k, x) for k, x in enumerate(inputs)]
+    xs = [precise(k, x) for k, x in enumerate(inputs)]
     rest = floating("f's result", f(*xs))
     dout = rng.standard_normal(rest.shape)
     claims = f_backward(dout.copy(), *(x.copy() for x in xs))
@@ -265,7 +265,8 @@ def _side(claimed: float, left: float, right: float, near: float) -> str:
     return (found or ["in between" if between else "outside"])[0]
 
 
-def _precise(k: int, value: ArrayLike) -> Array:
+def precise(k: int, value: ArrayLike) -> Array:
+    """Input k, in float64 or wider."""
     x = floating(f"input {k}", value)
     if x.dtype == np.float32:
         raise TypeError(

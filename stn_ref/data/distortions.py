@@ -233,19 +233,19 @@ def _pulled(task: Task, theta: Array, rng: np.random.Generator) -> Array:
     while fresh.any():  # a corner pulled across a side would turn the frame inside out
         noise = rng.normal(0, task.corners, (np.count_nonzero(fresh), 4, 2))
         pulled[fresh] = corners + noise / centre(task.size)
-        fresh = ~_is_convex(pulled)
+        fresh = ~is_convex(pulled)
     source = SIMILARITY.grid(theta, corners[None])[:, 0]
-    return _four_points(pulled, source)
+    return four_points(pulled, source)
 
 
-def _is_convex(corners: Array) -> Array:
+def is_convex(corners: Array) -> Array:
     """Whether each four points (B, 4, 2) go round once, in the order of CORNERS."""
     x, y = np.moveaxis(np.roll(corners, -1, axis=1) - corners, -1, 0)
     turns = x * np.roll(y, -1, axis=1) - y * np.roll(x, -1, axis=1)
     return np.asarray(np.all(turns > 0, axis=1))
 
 
-def _four_points(target: Array, source: Array) -> Array:
+def four_points(target: Array, source: Array) -> Array:
     """θ (B, 8) of the projective map that takes target (B, 4, 2) to source: eight equations."""
     (x, y), (u, v) = np.moveaxis(target, -1, 0), np.moveaxis(source, -1, 0)
     one, zero = np.ones_like(x), np.zeros_like(x)

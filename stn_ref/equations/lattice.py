@@ -106,6 +106,22 @@ def to_pixels_backward(dxy: ArrayLike, size: Size, *, align_corners: bool = True
     return dxy * scale
 
 
+@np.errstate(all="ignore")
+def to_pixels_jvp(grid_dot: ArrayLike, size: Size, *, align_corners: bool = True) -> Array:
+    """How the pixels change as the normalised points do: by the same slope.
+
+        ẋ = c̃ ẋ^s                                                             §3.2
+
+    grid_dot  (B, H', W', 2)  how the source points change, normalised
+    size      (H, W) of the input feature map
+    Returns xy_dot (B, H', W', 2), in grid_dot's dtype.
+    """
+    size = whole_size(size, None, least=1)
+    grid_dot = points("grid_dot", grid_dot, len(size))
+    scale, _ = _pixel_map(size, align_corners, grid_dot.dtype)
+    return grid_dot * scale
+
+
 def _pixel_map(size: Size, align_corners: bool, dtype: np.dtype[np.generic]) -> tuple[Array, Array]:
     ac, width_first = flag("align_corners", align_corners), size[::-1]
     scale = np.array([half_extent(S, ac) for S in width_first], dtype)
