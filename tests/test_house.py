@@ -21,7 +21,7 @@ FLOORS = [
     ("canvas",),
     ("sheets",),
     ("plots",),
-    ("diagrams", "galleries", "roofline", "films"),
+    ("diagrams", "galleries", "roofline", "films", "solids"),
     ("experiments",),
     ("demo", "contest"),
     ("images",),

@@ -160,15 +160,21 @@ def _checked(
             f"{task.name} has corners and points; a digit is drawn by one transformation"
         )
     generator(rng)
+    images, labels = digits_and_labels(images, labels)
+    if task.together and len(np.unique(labels)) > 1:
+        raise ValueError(
+            f"labels has the classes {np.unique(labels).tolist()}; {task.name} takes one"
+        )
+    return images, labels
+
+
+def digits_and_labels(images: ArrayLike, labels: ArrayLike) -> tuple[Array, Array]:
+    """Digits (B, 28, 28, 1) and their classes (B,), int64."""
     images, labels = shaped("images", images, ("B", FRAME, FRAME, 1)), np.asarray(labels)
     if not np.issubdtype(labels.dtype, np.integer):
         raise TypeError(f"labels has dtype {labels.dtype}; expected integers")
     if labels.shape != images.shape[:1]:
         raise ValueError(f"labels has shape {labels.shape}; expected ({len(images)},)")
-    if task.together and len(np.unique(labels)) > 1:
-        raise ValueError(
-            f"labels has the classes {np.unique(labels).tolist()}; {task.name} takes one"
-        )
     return images, labels.astype(np.int64)
 
 
@@ -208,10 +214,15 @@ def similarity(angle: Array, scale: Array, shift: Array, size: int) -> Array:
 
 def _room(task: Task, images: Array, scale: Array) -> Array:
     """How many whole pixels a digit may be shifted (B,): its frame and its ink, faded, inside."""
-    radius = np.hypot(*(target_grid((FRAME, FRAME)).transpose(2, 0, 1) * centre(FRAME)))
-    ink = np.max(np.where(images[..., 0] != 0, radius, 0), axis=(1, 2)) + np.sqrt(2)
+    ink = radius(images) + np.sqrt(2)
     reach = np.maximum(FRAME / 2 * scale, ink * scale - 0.5)
     return np.asarray(np.maximum(np.floor(task.size / 2 - reach), 0), int)
+
+
+def radius(images: Array) -> Array:
+    """How far a digit's ink is from the middle of its frame, at most, pixels (B,)."""
+    distance = np.hypot(*(target_grid((FRAME, FRAME)).transpose(2, 0, 1) * centre(FRAME)))
+    return np.asarray(np.max(np.where(images[..., 0] != 0, distance, 0), axis=(1, 2)))
 
 
 def _frame(points: Array, size: int) -> Array:
