@@ -21,6 +21,7 @@ import numpy as np
 import stn_ref
 from stn_ref import demo, diagrams, galleries, plots
 from stn_ref import equations as eq
+from stn_ref.explore import explore
 
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
 demo.writable_directory(out)
@@ -140,6 +141,16 @@ print(plots.save(figure, out / "swirl.png"))
 # %% [markdown]
 # It now goes wherever `AFFINE` goes: into `stn_ref.transform`, into `compose`, into a network.
 #
+# ## Play
+#
+# `python -m stn_ref explore` opens a window with all of these: move the sliders, or drag corners and
+# control points, and the grid, the output and the gradient's arrows follow. Here is what it shows at
+# first.
+
+# %%
+explore(save=out / "explore.png")
+
+# %% [markdown]
 # ## Exercise
 #
 # A projective map with $\theta$ = (1, 0, 0, 0, 1, 0, h, 0) tilts the plane about its vertical axis.

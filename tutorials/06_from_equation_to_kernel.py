@@ -30,6 +30,7 @@ import stn_ref
 from stn_ref import demo, plots
 from stn_ref import equations as eq
 from stn_ref.data import digits
+from stn_ref.roofline import roofline
 
 root = Path(__file__).parents[1]
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else root / "figures"
@@ -246,6 +247,15 @@ right.invert_yaxis()
 right.grid(alpha=0.3)
 figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=4)
 print(plots.save(figure, out / "ladder.png"))
+
+# %% [markdown]
+# A ratio says nothing about what is left to gain. For that, compare with a plain copy of the input
+# to the output: no sampler can be faster. Look at how far each is from the grey mark; the large
+# images, at the bottom, come nearest.
+
+# %%
+figure = roofline([row for row in rows if row["threads"] == 1])
+print(plots.save(figure, out / "roofline_cpu.png", dpi=100))
 
 # %% [markdown]
 # ## Exercise
