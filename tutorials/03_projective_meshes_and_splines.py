@@ -143,9 +143,9 @@ print(plots.save(figure, out / "swirl.png"))
 #
 # ## Play
 #
-# `python -m stn_ref explore` opens a window with all of these: move the sliders, or drag corners and
-# control points, and the grid, the output and the gradient's arrows follow. Here is what it shows at
-# first.
+# `python -m stn_ref explore` opens a window with all of these: move the sliders, or drag corners
+# and control points, and the grid, the output and the gradient's arrows follow. Here is what it
+# shows at first.
 
 # %%
 explore(save=out / "explore.png")
