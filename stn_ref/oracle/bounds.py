@@ -124,29 +124,29 @@ def _about(s: Sampling, eps: float, V: Array) -> Array:
     """How far from V a point that may be some pixels off, or anywhere, can come."""
     most = np.max(abs(s.U), axis=_sides(s), keepdims=True, initial=abs(s.fill))
     anywhere: Array = 2 * _overshoot(s, s.axes) * most
-    delta = np.max(_delta(s, eps), axis=-1)
-    near = delta <= NEAR
+    delta = _delta(s, eps)
+    near = np.max(delta, axis=-1) <= NEAR
     if not near.any():
         return anywhere
-    reach = ceil(delta[near].max() + s.kernel.support) + 1
-    width = ((0, 0), *[(2 * reach,) * 2] * s.axes, (0, 0))
+    reach = [ceil(off + s.kernel.support) + 1 for off in delta[near].max(axis=0)]
+    width = ((0, 0), *((2 * r, 2 * r) for r in reversed(reach)), (0, 0))
     if s.padding in ("zeros", "constant") and s.move is None:
         U = np.pad(s.U, width, constant_values=s.fill)
     else:  # what is beyond an edge is some pixel within reach of it
         U = np.pad(s.U, width, mode="edge")
     low, high = U, U
-    for axis in _sides(s):
-        low = sliding_window_view(low, 2 * reach + 1, axis=axis).min(axis=-1)
-        high = sliding_window_view(high, 2 * reach + 1, axis=axis).max(axis=-1)
+    for axis, r in zip(_sides(s), reversed(reach), strict=True):
+        low = sliding_window_view(low, 2 * r + 1, axis=axis).min(axis=-1)
+        high = sliding_window_view(high, 2 * r + 1, axis=axis).max(axis=-1)
     rule, places = padding_rule(s.padding), np.moveaxis(np.rint(s.moved(s.p)[0]), -1, 0)
     pixels = [
-        whole(place, size, reach - 1, s.padding)
-        for place, size in zip(places, s.sizes, strict=True)
+        whole(place, size, r - 1, s.padding)
+        for place, size, r in zip(places, s.sizes, reach, strict=True)
     ]
     if rule.period is not None:
         pixels = [rule.pixel(m, size) for m, size in zip(pixels, s.sizes, strict=True)]
     b = np.arange(len(U)).reshape(-1, *[1] * s.axes)
-    at = (b, *(pixel + reach for pixel in reversed(pixels)))
+    at = (b, *(m + r for m, r in zip(reversed(pixels), reversed(reach), strict=True)))
     least, most = low[at], high[at]
     hull = _overshoot(s, s.axes) * (most - least) / 2 + abs((most + least) / 2 - V)
     return np.asarray(np.where(near[..., None], hull, anywhere))

@@ -15,11 +15,10 @@ from stn_ref.oracle.sampling import Sampling
 @np.errstate(all="ignore")
 def shipped(s: Sampling, grid: Array, padding_mode: str, aligned: bool) -> Sampling:
     """A call in float16 on the CPU; s is what it should be."""
-    sizes = np.array(s.sizes)
-    last = (sizes - 1).astype(np.float16)
-    x = (grid + 1) / 2 * last if aligned else ((grid + 1) * sizes.astype(np.float16) - 1) / 2
+    sizes, last = (np.subtract(s.sizes, k).astype(np.float16) for k in (0, 1))
+    x = (grid + 1) / 2 * last if aligned else ((grid + 1) * sizes - 1) / 2
     if padding_mode == "reflection":
-        x = _folded(x, 0.0 if aligned else -0.5, np.float16(1) * (last if aligned else sizes))
+        x = _folded(x, 0.0 if aligned else -0.5, last if aligned else sizes)
     if padding_mode != "zeros":
         x = np.where(x < last, np.maximum(x, 0), last)  # NaN is the last
     p = np.where(np.isfinite(x), x, -np.inf).astype(np.float64)
