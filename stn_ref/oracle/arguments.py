@@ -38,9 +38,7 @@ def channels_last(name: str, value: ArrayLike) -> Array:
     return array
 
 
-def grid_of(
-    name: str, value: ArrayLike, batch: int, dtype: np.dtype[Any], axes: int = 2
-) -> Array:
+def grid_of(name: str, value: ArrayLike, batch: int, dtype: np.dtype[Any], axes: int = 2) -> Array:
     """(N, H', W', 2) of this batch and dtype; of other axes (N, W', 1) or (N, D', H', W', 3)."""
     array = real(name, value)
     if array.ndim != axes + 2 or array.shape[0] != batch or array.shape[-1] != axes:

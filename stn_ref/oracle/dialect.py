@@ -109,11 +109,18 @@ def sampler(
     return make
 
 
-def sampler_of(function: Callable[..., Any]) -> Sampler:
-    """What is known of a function; TypeError if it is none that samples."""
+def sampler_of(function: Callable[..., Any], axes: int | None = None) -> Sampler:
+    """What is known of a function; TypeError if it is none that samples.
+
+    axes  along how many it should, if that matters; ValueError if it does not
+    """
     if function not in _samplers:
         raise TypeError(f"{function!r} is no sampler of a dialect; these are: {_names(_samplers)}")
-    return _samplers[function]
+    known = _samplers[function]
+    if axes is not None and axes not in known.axes:
+        can = " or ".join(map(str, known.axes))
+        raise ValueError(f"axes is {axes!r}; {_names([function])} samples along {can}")
+    return known
 
 
 def gradient_of(

@@ -96,7 +96,7 @@ def _rounded(s: Sampling, x: Twofold) -> Twofold:
 
 
 def _taps(s: Sampling, placed: Twofold) -> tuple[Iterator[tuple[Any, ...]], Array]:
-    """(m, n), their k and their k′, of every tap of y with every tap of x; which points are lost."""
+    """(m, n), their k and k′, of every tap of y with every tap of x; and which points are lost."""
     axes, gone = zip(*(_axis(s, placed, axis) for axis in range(s.axes)), strict=True)
     found = (tuple(zip(*taps[::-1], strict=True)) for taps in product(*reversed(axes)))
     return found, np.any(gone, axis=0)
@@ -136,11 +136,11 @@ def _gathered(s: Sampling, spread: list[tuple[tuple[Array, ...], Twofold]]) -> A
     """dU, every pixel the sum of what the taps on it bring, rounded once."""
     place, amount = [], []
     for mn, share in spread:
-        at = np.nonzero(np.min(mn, axis=0)[..., 0] >= 0)
-        nm = (m[..., 0][at] for m in reversed(mn))
-        pixel = np.ravel_multi_index((at[0], *nm), s.U.shape[:-1])
+        here = np.nonzero(np.min(mn, axis=0)[..., 0] >= 0)
+        nm = (m[..., 0][here] for m in reversed(mn))
+        pixel = np.ravel_multi_index((here[0], *nm), s.U.shape[:-1])
         place += [pixel, pixel]
-        amount += [share.hi[at], share.lo[at]]
+        amount += [share.hi[here], share.lo[here]]
     dU = np.zeros((prod(s.U.shape[:-1]), s.U.shape[-1]))
     at, amounts = np.concatenate(place), np.concatenate(amount)
     order = np.argsort(at, kind="stable")

@@ -1,9 +1,10 @@
 """JAX's dialect: `jax.scipy.ndimage.map_coordinates`, as of JAX 0.10.
 
-On signals, images and volumes. Coordinates are pixels, the row first, or the plane. The taps are padded, as in section 3, so that a linear map is
-Eq. 3 and its gradient Eq. 7's right derivative in every mode. Departures: nearest rounds half away
-from zero; "constant" fills; ±∞ is NaN if linear; a NaN is pixel 0 if nearest. Beyond 2³¹ JAX itself
-stops at the largest integer; here the padding goes on.
+On signals, images and volumes. Coordinates are pixels, the first axis's (planes, rows) before the
+last's. The taps are padded, as in section 3, so that a linear map is Eq. 3 and its gradient Eq. 7's
+right derivative in every mode. Departures: nearest rounds half away from zero; "constant" fills; ±∞
+is NaN if linear; a NaN is pixel 0 if nearest. Beyond 2³¹ JAX itself stops at the largest integer;
+here the padding goes on.
 """
 
 from __future__ import annotations
@@ -55,9 +56,7 @@ def map_coordinates(
     checked_order(order)
     U, p, layout = pixels(input, coordinates)
     coarser = max(map(unit_roundoff, layout.dtypes))
-    s = Sampling(
-        U, p, (1.0,) * p.shape[-1], BILINEAR, layout, padding, fill, roundoff=coarser
-    )
+    s = Sampling(U, p, (1.0,) * p.shape[-1], BILINEAR, layout, padding, fill, roundoff=coarser)
     if order == 1:
         return s._replace(p=np.where(np.isfinite(p).all(axis=-1, keepdims=True), p, np.nan))
     return s._replace(p=np.where(np.isnan(p), 0.0, p), kernel=INTEGER, rounds=half_away)

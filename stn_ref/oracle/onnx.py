@@ -1,7 +1,9 @@
 """ONNX's dialect: the operators GridSample (opsets 16, 20, 22) and AffineGrid (20).
 
-On signals (N, C, W), images (N, C, H, W) and volumes (N, C, D, H, W), in every mode. As PyTorch's (`grids`), but nearest rounds first and pads then, so that a tie outside the image may
-go to another pixel. ONNX defines no gradients; those here are of the same function.
+On signals (N, C, W), images (N, C, H, W) and volumes (N, C, D, H, W), in every mode. As PyTorch's
+images (`grids`), but nearest rounds first and pads then, so that a tie outside the image may go to
+another pixel. ONNX defines no gradients; those here are of the same function. ONNX Runtime has no
+signals, and of volumes no cubic.
 
 `as_shipped` follows the errors of an implementation, in value:
 

@@ -25,7 +25,7 @@ AxisMap = Callable[[Array, int], tuple[Array, Array]]
 
 
 class Layout(NamedTuple):
-    """How a framework lays out what we have as (B, H, W, C) and (B, H', W', 2), or with other axes."""
+    """How a framework lays out what we have as (B, H, W, C) and (B, H', W', 2), or a volume."""
 
     value: Callable[[Array], Array]  # V, as the function returns it
     loss: Callable[[Array], Array]  # the gradient of that, as our dV

@@ -1,10 +1,11 @@
 """SciPy's dialect: `scipy.ndimage.map_coordinates` of orders 0 and 1, as of SciPy 1.17.
 
-On signals, images and volumes. Coordinates are pixels, the row first, or the plane. Departures from section 3: "constant", the default, is cval
-wherever a point is outside at all, without fading ("grid-constant" fades); nearest rounds half
-up, and in "reflect" and "mirror" after the point is folded back; "wrap" has the period S − 1, the
-last pixel being the first again ("grid-wrap" has S). A point that is not finite is cval, in
-"nearest" and "grid-constant" NaN if linear. SciPy has no gradients; those here are the function's.
+On signals, images and volumes. Coordinates are pixels, the first axis's (planes, rows) before the
+last's. Departures from section 3: "constant", the default, is cval wherever a point is outside at
+all, without fading ("grid-constant" fades); nearest rounds half up, and in "reflect" and "mirror"
+after the point is folded back; "wrap" has the period S − 1, the last pixel being the first again
+("grid-wrap" has S). A point that is not finite is cval, in "nearest" and "grid-constant" NaN if
+linear. SciPy has no gradients; those here are the function's.
 
 Where SciPy leaves it to the compiler, this does not follow: "nearest" of order 0 at +∞ is the last
 pixel (there the first), "wrap" and "grid-wrap" at +∞ cval (pixel 0, NaN or a crash), and beyond

@@ -27,7 +27,8 @@ from stn_ref.oracle.arguments import cast, switch
 from stn_ref.oracle.dialect import Dialect, analysed_by, gradient_of, sampler
 from stn_ref.oracle.sampling import Sampling
 
-MODES = {"bilinear": grids.LINEAR, "nearest": grids.NEAREST, "bicubic": grids.CUBIC}
+VOLUME_MODES = {"bilinear": grids.LINEAR, "nearest": grids.NEAREST}
+MODES = VOLUME_MODES | {"bicubic": grids.CUBIC}
 
 
 @sampler(grids.arrange, axes=(2, 3))
@@ -52,12 +53,11 @@ def grid_sample(
     Returns (N, C, H', W') or (N, C, D', H', W') in input's dtype.
     Raises TypeError or ValueError if an argument has another form.
     """
-    ours = MODES[choice("mode", mode, tuple(MODES))]
+    volume = np.ndim(input) == 5
+    ours = MODES[choice("mode", mode, tuple(VOLUME_MODES if volume else MODES))]
     s = grids.translated(("input", input), grid, ours, padding_mode, align_corners, axes=(2, 3))
     shipped, half = switch("as_shipped", as_shipped), np.asarray(input).dtype == np.float16
-    if s.axes == 3:
-        if ours == grids.CUBIC:
-            raise ValueError("mode is 'bicubic'; a volume has 'bilinear' and 'nearest'")
+    if volume:
         s = _volume(s, padding_mode)
         aligned = switch("align_corners", align_corners)
         if shipped and half:
@@ -84,7 +84,7 @@ grid_sample_backward = gradient_of(grid_sample)
 def _volume(s: Sampling, padding_mode: str) -> Sampling:
     """The same call, but with points that are not finite where torch has them in a volume."""
     last = np.array(s.sizes) - 1.0
-    instead = {"zeros": -np.inf, "border": np.inf, "reflection": last}[padding_mode]
+    instead = np.asarray({"zeros": -np.inf, "border": np.inf, "reflection": last}[padding_mode])
     gone = ~np.isfinite(s.p) if s.folds else np.isnan(s.p)
     return s._replace(p=np.where(gone, instead, s.p))
 

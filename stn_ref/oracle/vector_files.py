@@ -1,7 +1,7 @@
 """Golden vectors as files that a port to any language can read: `python -m stn_ref vectors`.
 
     <dialect>.npz    arrays named <case>/<array>, little-endian, not compressed
-    <dialect>.json   the same as text
+    <dialect>.json   the same as text; <dialect>_volumes and _signals are of the same function
     schema.json      the JSON Schema of that text
     manifest.json    where they come from; size and SHA-256 of each file; and of each case the
                      options, family, dtype and shapes, which the .npz does not have
@@ -115,16 +115,16 @@ def write(out: Path, *, version: str) -> list[Path]:
 
 def files(version: str) -> dict[str, bytes]:
     """What each file holds; the manifest is the last, so that it is there once all the rest is."""
-    drawn: dict[str, list[Vector]] = {row.dialect: [] for row in ROWS}
+    drawn: dict[str, list[Vector]] = {row.name: [] for row in ROWS}
     calls = [(row, options) for row in ROWS for options in row.options]
     for row, options in progress(calls, "drawing"):
-        drawn[row.dialect] += vectors(row, options)
+        drawn[row.name] += vectors(row, options)
     found = {"schema.json": f"{json.dumps(SCHEMA, indent=2)}\n".encode()}
     listed = []
     for row in ROWS:
-        named = {f"{k:04}": vector for k, vector in enumerate(drawn[row.dialect])}
-        found[f"{row.dialect}.npz"] = _npz(named)
-        found[f"{row.dialect}.json"] = _text(row, named)
+        named = {f"{k:04}": vector for k, vector in enumerate(drawn[row.name])}
+        found[f"{row.name}.npz"] = _npz(named)
+        found[f"{row.name}.json"] = _text(row, named)
         listed += [_listing(row, name, vector) for name, vector in named.items()]
     return found | {"manifest.json": _manifest(version, found, listed)}
 
