@@ -17,6 +17,11 @@ from stn_ref.equations.arguments import Array, Size
 Family = Callable[[np.random.Generator, int], "Iterator[Case]"]  # of so many axes
 
 
+# of the output: of most small cases, and of those with some strange rows
+OUT: dict[int, Size] = {1: (8,), 2: (4, 5), 3: (2, 2, 5)}
+ROWS: dict[int, Size] = {1: (9,), 2: (3, 6), 3: (3, 2, 3)}
+
+
 class Case(NamedTuple):
     """U (B, H, W, C) and xy (B, H', W', 2) in pixels, float64; of other axes alike."""
 
@@ -39,7 +44,7 @@ def _at(place: Callable[[np.random.Generator, Array, Size], Array]) -> Family:
     def family(rng: np.random.Generator, axes: int) -> Iterator[Case]:
         for B, sides, C in ((1, (2, 3, 4), 1), (2, (3, 5, 6), 3), (1, (4, 7, 2), 2)):
             size = sides[-axes:]
-            xy = place(rng, _points(rng, size, (B, *(2, 4, 5)[-axes:])), size)
+            xy = place(rng, _points(rng, size, (B, *OUT[axes])), size)
             yield Case(_images(rng, (B, *size, C)), xy)
 
     return family
@@ -104,7 +109,7 @@ def _strange(values: tuple[float, ...]) -> Family:
     """Among ordinary points, some with a coordinate of these."""
 
     def family(rng: np.random.Generator, axes: int) -> Iterator[Case]:
-        size, out = (3, 4, 5)[-axes:], (2, 3, 6)[-axes:]
+        size, out = (3, 4, 5)[-axes:], ROWS[axes]
         for strange in (*((axis,) for axis in range(axes)), range(axes)):
             xy = _points(rng, size, (2, *out))
             for axis in strange:

@@ -142,7 +142,8 @@ def _manifest(version: str, found: dict[str, bytes], listed: list[str]) -> bytes
 def _listing(row: Row, name: str, vector: Vector) -> str:
     """A case's line in the manifest."""
     shapes = {key: array.shape for key, array in vector.arrays.items()}
-    return json.dumps({"function": _function(row), "name": name, **_head(vector), "shapes": shapes})
+    head = {"file": row.name, "function": _function(row), "name": name}
+    return json.dumps({**head, **_head(vector), "shapes": shapes})
 
 
 def _text(row: Row, named: dict[str, Vector]) -> bytes:
