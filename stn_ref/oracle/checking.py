@@ -188,17 +188,32 @@ def difference(found: Array, true: Expected) -> tuple[float, str]:
 
 
 def _cut(failure: Failure, trial: Trial) -> Failure:
-    """The same failure with one image, one channel and one point, if it is still one."""
-    U, xy = failure.case
-    for at in np.ndindex(*xy.shape[:-1]):
-        b, here = at[0], tuple(slice(k, k + 1) for k in at)
-        for c in range(U.shape[-1]):
-            one = Case(U[b : b + 1, ..., c : c + 1], xy[here])
-            found, _ = _compare(trial, failure.family, one, failure.dtype)
-            for new in found:
-                if new.what == failure.what:
-                    return new
-    return failure
+    """The same failure, halved again and again while it is still one: mostly down to one point."""
+    while True:
+        for case in _halves(failure.case):
+            found, _ = _compare(trial, failure.family, case, failure.dtype)
+            same = [new for new in found if new.what == failure.what]
+            if same:
+                failure = same[0]
+                break
+        else:
+            return failure
+
+
+def _halves(case: Case) -> Iterator[Case]:
+    """Either half of the images, of the outputs along each axis, of the channels."""
+    U, xy = case
+    for axis in range(xy.ndim - 1):
+        for half in _two(xy.shape[axis]):
+            yield Case(U if axis else U[half], xy[(*[slice(None)] * axis, half)])
+    for half in _two(U.shape[-1]):
+        yield Case(U[..., half], xy)
+
+
+def _two(length: int) -> tuple[slice, ...]:
+    """The first half and the second, if there are two."""
+    half = length // 2
+    return (slice(half), slice(half, None)) if half else ()
 
 
 def _paste(failure: Failure, trial: Trial) -> str:
