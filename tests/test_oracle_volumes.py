@@ -136,6 +136,10 @@ def test_as_shipped_half_precision_doubles_and_drops_pixels():
     assert_array_equal(torch.grid_sample(ones, grid, **options).ravel(), 1)
     shipped = torch.grid_sample(ones, grid, **options, as_shipped=True)
     assert_array_equal(shipped.ravel(), [1, 2, 0, 0])
+    short, few = np.array([1, 2, 4], np.float16).reshape(1, 1, 1, 1, 3), grid[:, :, :, 1:]
+    loss, options = np.ones((1, 1, 1, 1, 3), np.float16), options | {"as_shipped": True}
+    _, dgrid = torch.grid_sample_backward(loss, short, few, **options)
+    assert_array_equal(dgrid[..., 0].ravel(), [2, 2, 0])  # the last pixel of a border is outside
 
 
 @pytest.mark.parametrize(

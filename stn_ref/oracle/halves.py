@@ -14,7 +14,7 @@ from stn_ref.oracle.sampling import Sampling
 
 @np.errstate(all="ignore")
 def shipped(s: Sampling, grid: Array, padding_mode: str, aligned: bool) -> Sampling:
-    """A call in float16 on the CPU; s is what it should be."""
+    """A call in float16 on the CPU, its gradients short of those errors; s is what it should be."""
     sizes, last = (np.subtract(s.sizes, k).astype(np.float16) for k in (0, 1))
     x = (grid + 1) / 2 * last if aligned else ((grid + 1) * sizes - 1) / 2
     if padding_mode == "reflection":
@@ -22,14 +22,16 @@ def shipped(s: Sampling, grid: Array, padding_mode: str, aligned: bool) -> Sampl
     if padding_mode != "zeros":
         x = np.where(x < last, np.maximum(x, 0), last)  # NaN is the last
     p = np.where(np.isfinite(x), x, -np.inf).astype(np.float64)
-    s = s._replace(p=p, rest=0.0, move=None, placing=0.0, padding="zeros", folds=False)
+    _, slope = s.padded(s.p)
+    layout = s.layout._replace(points=lambda dp: (dp * slope,))
+    s = s._replace(p=p, rest=0.0, move=None, placing=0.0, folds=False, layout=layout)
     if s.rounds:
         return s
     below = np.floor(x)
     weights = ((below + 1).astype(np.float16) - x) + (x - below)
     factor = np.where(np.isfinite(x), weights, 0.0).prod(axis=-1)
-    planar = s.layout.value
-    return s._replace(layout=s.layout._replace(value=lambda V: planar(V * factor[..., None])))
+    planar = layout.value
+    return s._replace(layout=layout._replace(value=lambda V: planar(V * factor[..., None])))
 
 
 def _folded(x: Array, low: float, span: Array) -> Array:
