@@ -28,7 +28,8 @@ from stn_ref.oracle.arguments import arithmetic, unit_roundoff
 from stn_ref.oracle.sampling import Sampling
 
 MAP_ROUNDINGS = 4  # on the way from a grid to a pixel coordinate: +1, ·S, −1, and one fold
-ROUNDINGS = {"integer": (0, 0), "bilinear": (2, 2), "keys": (4, 16)}  # an axis's taps, its weight's
+# taps along an axis, and roundings of a weight and its product
+ROUNDINGS = {"integer": (0, 0), "bilinear": (2, 2), "keys": (4, 16)}
 STEEPEST = {"integer": 0.0, "bilinear": 1.0, "keys": 1.5}  # max |k′|
 TRIED = 3  # places an axis
 OVERSHOOT = {"integer": 1.0, "bilinear": 1.0, "keys": 2.0}  # ≥ (Σ_m |k|)²

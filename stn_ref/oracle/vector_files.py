@@ -1,10 +1,11 @@
 """Golden vectors as files that a port to any language can read: `python -m stn_ref vectors`.
 
     <dialect>.npz    arrays named <case>/<array>, little-endian, not compressed
-    <dialect>.json   the same as text; <dialect>_volumes and _signals are of the same function
+    <dialect>.json   the same as text
+    …_volumes, …_signals: the same function on three axes and on one
     schema.json      the JSON Schema of that text
     manifest.json    where they come from; size and SHA-256 of each file; and of each case the
-                     options, family, dtype and shapes, which the .npz does not have
+                     file, options, family, dtype and shapes, which the .npz does not have
 
 The text has one key to a line and these lines in this order, for a scanner of a few lines of C:
 
