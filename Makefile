@@ -1,8 +1,9 @@
 # Two commands: `make demo` and `make test`. Each sets up .venv with what it needs.
 PYTHON ?= python3
 BIN := .venv/bin
+SITE := docs/_build docs/api docs/guide docs/tutorials
 
-.PHONY: demo test test-gpu mutants figures clean
+.PHONY: demo test test-gpu mutants figures docs clean
 
 demo: .venv/demo
 	$(BIN)/python -m stn_ref demo
@@ -11,7 +12,7 @@ test: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 # on a machine with an NVIDIA GPU, with what PYTHON has if numba-cuda is there: nothing is downloaded
 test-gpu:
@@ -25,6 +26,11 @@ mutants: .venv/test
 figures: .venv/demo
 	for script in tutorials/[0-9]*.py; do $(BIN)/python $$script || exit 1; done
 
+# docs/_build/html/index.html; with QUICK=1 no tutorial runs, pictures come from figures/
+docs: .venv/docs
+	rm -rf $(SITE)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/sphinx-build -W --keep-going --quiet $(if $(QUICK),-t quick) docs docs/_build/html
+
 .venv/demo: setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable .
@@ -34,5 +40,9 @@ figures: .venv/demo
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
 
+.venv/docs: .venv/demo
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build *.egg-info $(SITE)

@@ -4,7 +4,7 @@
     stn_ref.sample(U, xy)           Eq. 3 at given source points
     stn_ref.equations               every equation of section 3, in plain NumPy
     stn_ref.trace(U, theta, at=…)   one output pixel through all of them
-    stn_ref.check_gradients(…)      finite differences that know about knots
+    stn_ref.check_gradients(…)      finite differences that know about knots; check_jvp(…) forwards
 
 Importing this loads nothing; what a name needs, mostly NumPy alone, comes when it is first used.
 """
@@ -16,12 +16,14 @@ from stn_ref.lazy import lazily
 if TYPE_CHECKING:
     from stn_ref.api import sample, sample_backward, transform, transform_backward
     from stn_ref.gradcheck import check_gradients
+    from stn_ref.jvpcheck import check_jvp
     from stn_ref.tracing import trace
 else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
             "check_gradients": "gradcheck",
+            "check_jvp": "jvpcheck",
             "sample": "api",
             "sample_backward": "api",
             "trace": "tracing",
@@ -34,6 +36,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "check_gradients",
+    "check_jvp",
     "sample",
     "sample_backward",
     "trace",

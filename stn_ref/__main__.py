@@ -1,4 +1,4 @@
-"""The command line: `python -m stn_ref demo | check | train | bench | vectors | info`."""
+"""The command line: `python -m stn_ref demo | explore | check | train | bench | vectors | info`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ def main(argv: list[str] | None = None) -> int:
     demo = commands.add_parser("demo", help="check the gradients and draw section 3 on digits")
     demo.add_argument("--out", type=Path, default=Path("figures"), help="where figures go")
     demo.add_argument("--quick", action="store_true", help="draw at low resolution")
+    explore = commands.add_parser("explore", help="open a window to play with θ in")
+    explore.add_argument("--image", type=Path, help="a PNG, JPEG, …; a digit unless given")
+    explore.add_argument("--save", type=Path, help="write a picture of the window instead")
     commands.add_parser("check", help="hold every gradient against finite differences")
     bench = commands.add_parser("bench", help="time a backend beside PyTorch and OpenCV")
     which = bench.add_mutually_exclusive_group()
@@ -90,7 +93,13 @@ def run(arguments: argparse.Namespace) -> int:
 
         print(*write(arguments.out, version=stn_ref.__version__), sep="\n")
         return 0
-    os.environ["MPLBACKEND"] = "agg"
+    if arguments.command != "explore" or arguments.save:
+        os.environ["MPLBACKEND"] = "agg"
+    if arguments.command == "explore":
+        from stn_ref.explore import explore
+
+        explore(arguments.image, arguments.save)
+        return 0
     if arguments.command == "train":
         return train_of(arguments)
     if arguments.command == "bench":

@@ -38,6 +38,10 @@ def sample(
     backend="reference"; see `stn_ref.equations.sample`.
     Returns V (B, H', W', C), in U's dtype and memory layout.
     Raises TypeError or ValueError if an argument has another form.
+
+    >>> U = np.arange(6.0).reshape(1, 2, 3, 1)
+    >>> stn_ref.sample(U, np.array([[[[0.5, 0.0], [1.0, 0.5]]]])).ravel()
+    array([0.5, 2.5])
     """
     return _backend(backend, U).sample(
         U, xy, kernel=kernel, padding=padding, fill=fill, deterministic=deterministic
@@ -65,6 +69,12 @@ def sample_backward(
     Returns dU in U's dtype and layout, dxy in xy's dtype, and dPhi = (dPhi_x, dPhi_y), one array of
     len(Φ) an axis, float64, summed over the batch.
     Raises TypeError or ValueError if an argument has another form.
+
+    >>> U, xy = np.arange(6.0).reshape(1, 2, 3, 1), np.array([[[[0.5, 0.25]]]])
+    >>> dU, dxy, dPhi = stn_ref.sample_backward(np.ones((1, 1, 1, 1)), U, xy)
+    >>> dU[0, :, :, 0], dxy.ravel()
+    (array([[0.375, 0.375, 0.   ],
+           [0.125, 0.125, 0.   ]]), array([1., 3.]))
     """
     return _backend(backend, U).sample_backward(
         dV,
@@ -103,6 +113,12 @@ def transform(
     Returns V (B, H', W', C), in U's dtype and layout. At the identity of a transformation with a
     matrix, at U's size and with a kernel that interpolates, V equals U bit for bit.
     Raises TypeError or ValueError if an argument has another form.
+
+    >>> U = np.arange(6.0).reshape(1, 2, 3, 1)
+    >>> mirror = np.array([[[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])  # Eq. 1
+    >>> stn_ref.transform(U, mirror)[0, :, :, 0]
+    array([[2., 1., 0.],
+           [5., 4., 3.]])
     """
     return _backend(backend, U).transform(
         U,
@@ -137,6 +153,15 @@ def transform_backward(
     tie  which derivative on a knot, as in `sample_backward`; the rest as in `transform`
     Returns dU in U's dtype and layout, and dtheta in theta's dtype and shape.
     Raises TypeError or ValueError if an argument has another form.
+
+    >>> U, zoom = np.ones((1, 3, 3, 1)), np.array([[[0.5, 0.0, 0.0], [0.0, 0.5, 0.0]]])
+    >>> dU, dtheta = stn_ref.transform_backward(np.ones((1, 2, 2, 1)), U, zoom)
+    >>> dU[0, :, :, 0]
+    array([[0.25, 0.5 , 0.25],
+           [0.5 , 1.  , 0.5 ],
+           [0.25, 0.5 , 0.25]])
+    >>> bool(np.any(dtheta))  # a flat map pulls nowhere
+    False
     """
     return _backend(backend, U).transform_backward(
         dV,

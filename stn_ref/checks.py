@@ -18,63 +18,45 @@ from numpy.random import Generator
 from stn_ref import equations as eq
 from stn_ref.backends import reference
 from stn_ref.backends.pixels import source_pixels
+from stn_ref.cases import (
+    FAMILIES,
+    FEW,
+    KERNELS,
+    MESH,
+    SIZE,
+    SIZES,
+    SOURCE,
+    TIES,
+    TRANSFORMATIONS,
+    busy_layers,
+    facets,
+    fill_of,
+    flattened,
+    in_pairs,
+    map_and_points,
+    module_pieces,
+    near_identity,
+    relu_pieces,
+)
 from stn_ref.equations.arguments import Array
 from stn_ref.equations.lattice import each_point
 from stn_ref.equations.transformation import has_matrix, named
+from stn_ref.forward_checks import forward_checks
 from stn_ref.gradcheck import Report, check_gradients
 from stn_ref.knots import no_crossing, sampler_knots, sampler_pieces
 
 Check = Callable[[Generator], Report]
-TIES = ("right", "left", "central")
 
-# a square cut into four triangles at a point off its centre
-MESH = (
-    np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1], [0.13, 0.07]]),
-    np.array([[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4]]),
-)
-TRANSFORMATIONS = (
-    eq.AFFINE,
-    eq.ATTENTION,
-    eq.TRANSLATION,
-    eq.SIMILARITY,
-    eq.ROTATION,
-    eq.PROJECTIVE,
-    eq.piecewise_affine(*MESH),
-    eq.thin_plate_spline(),
-    eq.compose(eq.PROJECTIVE, eq.ROTATION),
-    eq.compose(eq.AFFINE, eq.thin_plate_spline(MESH[0], regularisation=0.1)),
-)
-SOLID = np.concatenate([eq.target_grid((2, 2, 2)).reshape(-1, 3), [[0.13, 0.07, -0.2]]])
-FAMILY = (eq.affine, eq.attention, eq.translation)
-BENT = eq.compose(eq.affine(3), eq.thin_plate_spline(SOLID, regularisation=0.1))
-FAMILIES = {
-    2: TRANSFORMATIONS,
-    1: tuple(family(1) for family in FAMILY),
-    3: (*(family(3) for family in FAMILY), eq.thin_plate_spline(SOLID), BENT),
-}
-KERNELS = (
-    eq.INTEGER,
-    eq.BILINEAR,
-    eq.keys(),
-    eq.hat(1.5),
-    eq.gaussian(0.4),
-    eq.lanczos(),
-    eq.bspline(2),
-    eq.bspline(3),
-    eq.normalised(eq.hat(1.5)),
-    eq.normalised(eq.gaussian(0.4)),
-)
-FEW = (eq.BILINEAR, eq.keys())  # on signals and volumes, where the axes are as on maps
-SIZES = {2: ((3, 4), (5, 6)), 1: ((4,), (6,)), 3: ((2, 3, 2), (3, 2, 4))}  # H', W' and H, W
-SIZE, SOURCE = SIZES[2]
+__all__ = ["KERNELS", "MESH", "TRANSFORMATIONS", "all_checks", "on_knots"]
 
 
 def all_checks() -> Iterator[tuple[str, Check]]:
-    """(name, check) of everything that has a gradient; check(rng) runs it."""
+    """(name, check) of everything that has a derivative; check(rng) runs it."""
     yield "f_loc · §3.1", localisation
     for axes in FAMILIES:
         yield from checks_of(axes)
     yield "spatial_transformer · §3.4", whole_module
+    yield from forward_checks()
 
 
 def checks_of(axes: int) -> Iterator[tuple[str, Check]]:
@@ -103,27 +85,21 @@ def checks_of(axes: int) -> Iterator[tuple[str, Check]]:
             yield f"{name}, at the identity, tie={tie}", check
 
 
-def near_identity(transformation: eq.Transformation, rng: Generator) -> Array:
-    """θ (2, …), the identity and a random step away from it."""
-    start = transformation.identity()
-    return start + rng.uniform(-0.4, 0.4, (2, *start.shape))
-
-
 def localisation(rng: Generator) -> Report:
     U = rng.standard_normal((2, *SOURCE, 1))
-    flat = _flat(_busy_layers(rng))
+    flat = flattened(busy_layers(rng))
 
     def f_backward(dtheta: Array, U: Array, *flat: Array) -> tuple[Array, ...]:
-        dU, dlayers = eq.f_loc_backward(dtheta, U, _layers(flat))
-        return (dU, *_flat(dlayers))
+        dU, dlayers = eq.f_loc_backward(dtheta, U, in_pairs(flat))
+        return (dU, *flattened(dlayers))
 
     return check_gradients(
-        lambda U, *flat: eq.f_loc(U, _layers(flat)),
+        lambda U, *flat: eq.f_loc(U, in_pairs(flat)),
         f_backward,
         U,
         *flat,
         rng=rng,
-        knots=no_crossing(_relu_pieces),
+        knots=no_crossing(relu_pieces),
     )
 
 
@@ -146,7 +122,7 @@ def grid(transformation: eq.Transformation, axes: int, rng: Generator) -> Report
         theta,
         G,
         rng=rng,
-        knots=no_crossing(lambda theta, G: _facets(transformation, G)),
+        knots=no_crossing(lambda theta, G: facets(transformation, G)),
     )
 
 
@@ -168,15 +144,15 @@ def basis(transformation: eq.Linear, axes: int, rng: Generator) -> Report:
 
 
 def sampler(kernel: eq.Kernel, padding: str, axes: int, rng: Generator) -> Report:
-    options: dict[str, Any] = {"kernel": kernel, "padding": padding, "fill": _fill(padding)}
+    options: dict[str, Any] = {"kernel": kernel, "padding": padding, "fill": fill_of(padding)}
     there, back = partial(eq.sample, **options), partial(eq.sample_backward, **options)
-    inputs, knots = _map_and_points(rng, axes), sampler_knots(kernel)
+    inputs, knots = map_and_points(rng, axes), sampler_knots(kernel)
     return check_gradients(there, back, *inputs, rng=rng, knots=knots)
 
 
 def parameters(kernel: eq.Kernel, padding: str, axes: int, rng: Generator) -> Report:
     """dΦ of every axis, each a row with its own Φ, at points away from every knot."""
-    U, xy = _map_and_points(rng, axes)
+    U, xy = map_and_points(rng, axes)
     fractions = np.linspace(0, 1, 50)[:-1]
     ends = np.stack([fractions, fractions - kernel.support, fractions + kernel.support])
     away = np.all(np.abs(ends - np.round(ends)) > 0.1, axis=0)
@@ -184,16 +160,18 @@ def parameters(kernel: eq.Kernel, padding: str, axes: int, rng: Generator) -> Re
 
     def f(*phis: Array) -> Array:
         rows = tuple(replace(kernel, Phi=tuple(phi)) for phi in phis)
-        return eq.sample(U, xy, kernel=rows, padding=padding, fill=_fill(padding))
+        return eq.sample(U, xy, kernel=rows, padding=padding, fill=fill_of(padding))
 
     def f_backward(dV: Array, *phis: Array) -> tuple[Array, ...]:
-        return eq.sample_backward(dV, U, xy, kernel=kernel, padding=padding, fill=_fill(padding))[2]
+        return eq.sample_backward(dV, U, xy, kernel=kernel, padding=padding, fill=fill_of(padding))[
+            2
+        ]
 
     return check_gradients(f, f_backward, *[np.array(kernel.Phi)] * axes, rng=rng)
 
 
 def on_knots(tie: str, axes: int, rng: Generator) -> Report:
-    U, xy = _map_and_points(rng, axes)
+    U, xy = map_and_points(rng, axes)
     back = partial(eq.sample_backward, tie=tie)
     return check_gradients(eq.sample, back, U, np.round(xy), rng=rng, knots=sampler_knots())
 
@@ -238,61 +216,14 @@ def identity(transformation: eq.Transformation, tie: str, axes: int, rng: Genera
 
 def whole_module(rng: Generator) -> Report:
     """The module of §3.4, in U and in every weight of its localisation network."""
-    G = eq.target_grid(SIZE)
 
     def f(U: Array, *flat: Array) -> Array:
-        return eq.spatial_transformer(U, _layers(flat), size=SIZE)
+        return eq.spatial_transformer(U, in_pairs(flat), size=SIZE)
 
     def f_backward(dV: Array, U: Array, *flat: Array) -> tuple[Array, ...]:
-        dU, dlayers = eq.spatial_transformer_backward(dV, U, _layers(flat))
-        return (dU, *_flat(dlayers))
+        dU, dlayers = eq.spatial_transformer_backward(dV, U, in_pairs(flat))
+        return (dU, *flattened(dlayers))
 
-    def pieces(U: Array, *flat: Array) -> Array:
-        grid = eq.AFFINE.grid(eq.f_loc(U, _layers(flat)), G)
-        xy = eq.to_pixels(grid, SOURCE)
-        return np.concatenate([sampler_pieces(xy).ravel(), _relu_pieces(U, *flat)])
-
-    flat = _flat(_busy_layers(rng))
+    flat = flattened(busy_layers(rng))
     U = rng.standard_normal((2, *SOURCE, 1))
-    return check_gradients(f, f_backward, U, *flat, rng=rng, knots=no_crossing(pieces))
-
-
-def _map_and_points(rng: Generator, axes: int) -> tuple[Array, Array]:
-    """U with three channels, and points that lie up to three pixels outside it."""
-    size, source = SIZES[axes]
-    ends = [S + 2 for S in source[::-1]]
-    return rng.standard_normal((2, *source, 3)), rng.uniform(-3, ends, (2, *size, axes))
-
-
-def _busy_layers(rng: Generator) -> list[tuple[Array, Array]]:
-    """Localisation layers whose regression weights are not 0, so that every path carries."""
-    *hidden, (W, b) = eq.initial_layers(rng, SOURCE[0] * SOURCE[1], (4, 3), eq.AFFINE.identity())
-    return [*hidden, (rng.uniform(-0.3, 0.3, W.shape), b)]
-
-
-def _fill(padding: str) -> float:
-    return 0.7 if padding == "constant" else 0.0
-
-
-def _facets(transformation: eq.Transformation, G: Array) -> Array:
-    """Which part of its basis is not 0 at each point: for a mesh, the facet that it is on."""
-    if isinstance(transformation, eq.Linear):
-        return np.sign(np.abs(transformation.basis(G)))
-    return np.zeros(0)
-
-
-def _layers(flat: tuple[Array, ...] | list[Array]) -> list[tuple[Array, Array]]:
-    return list(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _flat(layers: list[tuple[Array, Array]]) -> list[Array]:
-    return [array for layer in layers for array in layer]
-
-
-def _relu_pieces(U: Array, *flat: Array) -> Array:
-    """Which hidden units are on."""
-    h, on = U.reshape(len(U), -1), []
-    for W, b in _layers(flat)[:-1]:
-        h = np.maximum(0, h @ W + b)
-        on.append((h > 0).ravel())
-    return np.concatenate(on)
+    return check_gradients(f, f_backward, U, *flat, rng=rng, knots=no_crossing(module_pieces))

@@ -133,7 +133,7 @@ def demo(out: Path, *, quick: bool = False) -> bool:
 
 def draw(out: Path, *, dpi: int = 120) -> None:
     """Print one pixel's trace, and write the figures."""
-    from stn_ref import diagrams, plots
+    from stn_ref import diagrams, galleries, plots
 
     U, (theta, size) = a_digit(), a_crop()
     V = stn_ref.transform(U[None], theta, size=size)[0]
@@ -142,12 +142,12 @@ def draw(out: Path, *, dpi: int = 120) -> None:
     spline, spline_theta = a_spline()
     figures: dict[str, Callable[[], Figure]] = {
         "module": lambda: diagrams.module(U, layers_for(theta[0]), size),
-        "warped_grids": lambda: plots.warped_grids(U, examples()),
-        "every_transformation": lambda: plots.warped_grids(U, every_transformation()),
+        "warped_grids": lambda: galleries.warped_grids(U, examples()),
+        "every_transformation": lambda: galleries.warped_grids(U, every_transformation()),
         "spline": lambda: diagrams.spline(U, spline_theta, spline),
-        "kernels": lambda: plots.kernels(kernel_groups()),
-        "paddings": lambda: diagrams.paddings(*a_part_from_afar()),
-        "shrinking": diagrams.shrinking,
+        "kernels": lambda: galleries.kernels(kernel_groups()),
+        "paddings": lambda: galleries.paddings(*a_part_from_afar()),
+        "shrinking": galleries.shrinking,
         "trace": lambda: diagrams.trace(traced, U, V),
         "knot": lambda: diagrams.knot(U),
     }

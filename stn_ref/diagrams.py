@@ -6,6 +6,7 @@ Like `stn_ref.plots`, arrays in, figures out.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -17,6 +18,7 @@ from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Rectangl
 import stn_ref
 from stn_ref import equations as eq
 from stn_ref.backends.pixels import source_pixels
+from stn_ref.canvas import page
 from stn_ref.equations.arguments import Array, Size
 from stn_ref.equations.localisation import Layer
 from stn_ref.plots import (
@@ -25,7 +27,9 @@ from stn_ref.plots import (
     GREY,
     ORANGE,
     RED,
-    compare,
+    SIGNED,
+    WIDTH,
+    animate,
     control_points,
     show,
     source_and_target,
@@ -37,7 +41,7 @@ from stn_ref.tracing import Trace
 def lattices(size: Size) -> Figure:
     """The lattice G on the pixels that it stands for, under both conventions for ±1."""
     H, W = size
-    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.5), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 4.2), layout="constrained")
     for ax, align_corners in zip(axes, (True, False), strict=True):
         G = eq.target_grid(size, align_corners=align_corners)
         corners = np.array([[[[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]]]], float)
@@ -45,7 +49,7 @@ def lattices(size: Size) -> Figure:
         for i, j in np.ndindex(H, W):
             ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, ec=GREY, lw=0.8))
             label = f"{G[i, j, 0]:.2g}\n{G[i, j, 1]:.2g}".replace("-", "−")
-            ax.text(j, i + 0.07, label, ha="center", va="top", size=7)
+            ax.text(j + 0.07, i + 0.08, label, ha="left", va="top", size=8)
         ax.plot(*square.T, color=BLUE, lw=2, label="[−1, 1]²")
         ax.plot(*np.mgrid[:W, :H].reshape(2, -1), "o", color=RED, ms=4, label="$G_i$")
         ax.set(xlim=(-0.7, W - 0.3), ylim=(H - 0.3, -0.7), aspect="equal")
@@ -71,7 +75,7 @@ def module(
     ax.text(0.15, 3.2, "§3.4  the spatial transformer (the paper's Figure 2)", fontsize=12)
     left, right = figure.add_axes((0.02, 0.04, 0.2, 0.48)), figure.add_axes((0.78, 0.04, 0.2, 0.48))
     show(U, left, f"$U$  {U[None].shape}")
-    warped_grid(theta[0], size, U.shape[:2], left, transformation=transformation, lines=5)
+    warped_grid(theta[0], size, U.shape[:2], transformation=transformation, lines=5, ax=left)
     show(V[0], right, f"$V$  {V.shape}", vmin=0, vmax=float(U.max()))
     _box(ax, 2.75, 2.55, "§3.1", "localisation network\n$\\theta = f_{loc}(U)$")
     _box(ax, 5.5, 2.55, "§3.2", "grid generator\n$T_\\theta(G)$")
@@ -104,9 +108,8 @@ def trace(report: Trace, U: Array, V: Array) -> Figure:
     """One output pixel: where it is in V, where it lands in U, and the taps that it weighs."""
     _, i, j = report.at
     x, y = report.xy
-    figure, axes = plt.subplots(
-        1, 3, figsize=(8.4, 3.3), layout="constrained", width_ratios=[1, 1, 1.25]
-    )
+    figure: Figure = page(None, 3.3)
+    axes = figure.subplots(1, 3)
     show(V, axes[0], "§3.2  one pixel of $G$, in $V$", vmin=0, vmax=float(U.max()))
     axes[0].add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, ec=RED, lw=2))
     for ax, title in (
@@ -122,7 +125,7 @@ def trace(report: Trace, U: Array, V: Array) -> Figure:
     for t in report.taps:
         radius = 0.45 * np.sqrt(abs(t.weight))
         axes[2].add_patch(Circle((t.m, t.n), radius, fc=ORANGE, ec="k", alpha=0.85))
-        text = f"$U$ = {t.value[0]:.2f}\nweight {t.weight:.2f}"
+        text = f"$U$ = {t.value[0]:.2f}\n$k\\,k$ = {t.weight:.2f}"
         below = t.n > y
         axes[2].text(
             t.m,
@@ -137,51 +140,24 @@ def trace(report: Trace, U: Array, V: Array) -> Figure:
     return figure
 
 
-def spline(U: Array, theta: Array, transformation: eq.Linear) -> Figure:
+def spline(
+    U: Array, theta: Array, transformation: eq.Linear, *, figure: Figure | None = None
+) -> Figure:
     """A warp of U (H, W, C) with its control points drawn: open where they are, full where θ is."""
-    figure, axes = plt.subplots(1, 2, figsize=(8.4, 4.6), layout="constrained")
+    figure = page(figure, 4.5)
     title = f"§3.2  {transformation.name}, {len(theta)} control points"
-    source_and_target(U, theta, axes, transformation=transformation, title=title)
-    control_points(theta, U.shape[:2], axes[0], transformation=transformation)
+    options: dict[str, Any] = {"transformation": transformation}
+    axes = source_and_target(U, theta, title=title, axes=figure.subplots(1, 2), **options)
+    control_points(theta, U.shape[:2], ax=axes[0], **options)
     return figure
 
 
-def paddings(U: Array, theta: Array, size: Size) -> Figure:
-    """U (H, W, C) warped by an affine θ (2, 3) that looks beyond it, under each padding, framed."""
-    inverse = np.linalg.inv(np.vstack([theta, [0, 0, 1]]))[None, :2]
-    corners = np.array([[[[-1.0, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]]]])
-    frame = eq.to_pixels(eq.AFFINE.grid(inverse, corners), size, align_corners=False)[0, 0]
-    options: dict[str, Any] = {"size": size, "kernel": eq.INTEGER, "align_corners": False}
-    images = [
-        stn_ref.transform(U[None], theta[None], padding=p, fill=0.5 * (p == "constant"), **options)
-        for p in eq.PADDINGS
-    ]
-    figure = compare([image[0] for image in images], list(eq.PADDINGS), columns=3)
-    figure.suptitle("§3.3  six paddings; the frame is the outer edge of $U$")
-    for ax in figure.axes:
-        ax.plot(*frame.T, color=RED, lw=1.2)
-    return figure
-
-
-def shrinking(size: int = 160, step: int = 4) -> Figure:
-    """Rings, ever finer outwards, shrunk by a narrow kernel and by wide normalised ones."""
-    n = np.arange(size) - (size - 1) / 2
-    rings = 0.5 + 0.5 * np.cos((n * n + (n * n)[:, None]) * np.pi / size)[None, ..., None]
-    small = size // step
-    kernels = [eq.BILINEAR, *(eq.normalised(eq.hat(w)) for w in (step / 2, step))]
-    images = [
-        stn_ref.transform(
-            rings,
-            eq.AFFINE.identity()[None],
-            size=(small, small),
-            kernel=k,
-            padding="symmetric",
-            align_corners=False,
-        )[0]
-        for k in kernels
-    ]
-    titles = ["$U$", "Eq. 5", f"normalised(hat({step // 2}))", f"normalised(hat({step}))"]
-    return compare([rings[0], *images], titles, f"Eq. 3  {size} pixels shrunk to {small}")
+def bending(U: Array, theta: Array, transformation: eq.Linear, path: Path) -> Path:
+    """Write a GIF of `spline` bent from the identity to θ and back."""
+    identity = transformation.identity()
+    pull = (1 - np.cos(np.linspace(0, 2 * np.pi, 32, endpoint=False))) / 2
+    moments = [identity + p * (theta - identity) for p in pull]
+    return animate(lambda page, m: spline(U, m, transformation, figure=page), moments, path)
 
 
 def knot(U: Array, signal: Sequence[float] = (10, 11, 14, 19, 26)) -> Figure:
@@ -230,7 +206,7 @@ def _knot_in_an_image(axes: Sequence[Axes], figure: Any, U: Array) -> None:
     for ax, tie in zip(axes, ("left", "right", "central", "paper"), strict=True):
         slope = stn_ref.sample_backward(ones, U[None, ..., :1], xy, tie=tie)[1][0, ..., :1]
         title = "as printed: $U$ itself" if tie == "paper" else tie
-        image = show(slope, ax, title, cmap="PuOr", vmin=-1, vmax=1).images[0]
+        image = show(slope, ax, title, cmap=SIGNED, vmin=-1, vmax=1).images[0]
     figure.colorbar(image, ax=list(axes), shrink=0.75)
     figure.suptitle(
         r"Eq. 7  $\partial V/\partial x$ at the identity, where every point is on a knot"

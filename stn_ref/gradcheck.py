@@ -107,11 +107,17 @@ def check_gradients(
     Returns a Report: `ok`, `str(report)`, `raise_if_wrong()`.
     Raises TypeError for inputs of lower precision, or an rng that is none; ValueError if a
     gradient is missing, misshapen, or if every one is skipped.
+
+    >>> x, rng = np.array([0.5, 1.5]), np.random.default_rng(0)
+    >>> stn_ref.check_gradients(np.sin, lambda dout, x: dout * np.cos(x), x, rng=rng).ok
+    True
+    >>> stn_ref.check_gradients(np.sin, lambda dout, x: dout * np.sin(x), x, rng=rng).ok
+    False
     """
     generator(rng)
     if not number("tolerance", tolerance) > 0:
         raise ValueError(f"tolerance is {tolerance!r}; expected a number above 0")
-    xs = [_precise(k, x) for k, x in enumerate(inputs)]
+    xs = [precise(k, x) for k, x in enumerate(inputs)]
     rest = floating("f's result", f(*xs))
     dout = rng.standard_normal(rest.shape)
     claims = f_backward(dout.copy(), *(x.copy() for x in xs))
@@ -265,7 +271,8 @@ def _side(claimed: float, left: float, right: float, near: float) -> str:
     return (found or ["in between" if between else "outside"])[0]
 
 
-def _precise(k: int, value: ArrayLike) -> Array:
+def precise(k: int, value: ArrayLike) -> Array:
+    """Input k, in float64 or wider."""
     x = floating(f"input {k}", value)
     if x.dtype == np.float32:
         raise TypeError(

@@ -1,135 +1,82 @@
-"""Pictures of the equations, on anyone's data: arrays in, Matplotlib axes or figures out.
+"""Pictures of the equations, on anyone's data: arrays in, Matplotlib axes out.
 
-Colours are those of Okabe and Ito, told apart by colour-blind readers and in print.
+Each function draws into the axes or the figure that it is given, else into new ones, and returns
+the axes; `save` takes either. Colours are those of Okabe and Ito, told apart by colour-blind
+readers; lines differ in style, points in marker, and signed values in lightness, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 
 import stn_ref
 from stn_ref import equations as eq
 from stn_ref.backends.pixels import source_pixels
-from stn_ref.equations.arguments import Array, Size, shaped
+from stn_ref.canvas import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    SIGNED,
+    WIDTH,
+    a_map,
+    animate,
+    one,
+    page,
+    row_of,
+    save,
+    scale,
+    show,
+)
+from stn_ref.equations.arguments import Array, Size, flag, number, shaped, whole_size
+from stn_ref.equations.sampler import Kernels
+from stn_ref.equations.transformation import checked
+from stn_ref.nn.layer import whole
+from stn_ref.sheets import compare, contact_sheet
 
-BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#999999"
-Example: TypeAlias = tuple[str, eq.Transformation, Array]  # title, T, θ without a batch axis
+__all__ = ["BLUE", "GREEN", "GREY", "ORANGE", "RED", "SIGNED", "WIDTH", "Frame", "animate"]
+__all__ += ["compare", "contact_sheet", "control_points", "gradient_field", "grid_and_output"]
+__all__ += ["grid_lines", "kernel", "save", "show", "source_and_target", "training_film"]
+__all__ += ["warped_grid"]
 
-
-def save(figure: Figure, path: Path, dpi: int = 120) -> Path:
-    """Write a figure on white, the same bytes from the same picture, close it; return the path."""
-    figure.savefig(path, dpi=dpi, facecolor="white", metadata={"Software": None})
-    plt.close(figure)
-    return path
-
-
-def show(U: Array, ax: Axes, title: str = "", **options: Any) -> Axes:
-    """The first channel of a feature map (H, W, C), dark on light, pixel centres at integers."""
-    ax.imshow(U[..., 0], **({"cmap": "gray_r", "interpolation": "nearest"} | options))
-    ax.set_title(title)
-    ax.set_xticks([])
-    ax.set_yticks([])
-    return ax
-
-
-def compare(
-    images: Sequence[Array], titles: Sequence[str], title: str = "", *, columns: int = 5
-) -> Figure:
-    """Feature maps (H, W, C) side by side on one scale."""
-    columns = min(len(images), columns)
-    rows = -(-len(images) // columns)
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(8.4, 0.6 + 8.4 * rows / columns),
-        layout="constrained",
-        squeeze=False,
-    )
-    for ax in axes.flat:
-        ax.axis("off")
-    low, high = np.min([i.min() for i in images]), np.max([i.max() for i in images])
-    for ax, image, name in zip(axes.flat, images, titles, strict=False):
-        ax.axis("on")
-        show(image, ax, name, vmin=low, vmax=high)
-    figure.suptitle(title)
-    return figure
-
-
-def contact_sheet(
-    images: Array,
-    labels: Sequence[object] | Array,
-    ax: Axes,
-    *,
-    columns: int = 10,
-    boxes: Array | None = None,
-) -> Axes:
-    """Small images in rows, each under its label; with several channels, each in a colour.
-
-    images  (B, H, W, C)  in [0, 1], dark on light; C from 1 to 3
-    labels  B of anything that can be printed
-    boxes   (B, K, 4)     drawn over each image: left, top, right, bottom, pixels
-    Raises ValueError if one of them has another form.
-    """
-    images = shaped("images", images, ("B", "H", "W", "C"))
-    B, H, W, C = images.shape
-    if not (B and 1 <= C <= 3 and len(labels) == B and columns >= 1):
-        raise ValueError(
-            f"{B} images of {C} channels, {len(labels)} labels and {columns} columns; expected "
-            "at least one image, 1 to 3 channels, a label for each, and at least one column"
-        )
-    boxes = np.zeros((B, 0, 4)) if boxes is None else shaped("boxes", boxes, (B, "K", 4))
-    inks = np.array([to_rgb(c) for c in (("black",) if C == 1 else (BLUE, ORANGE, GREEN)[:C])])
-    papers = np.clip(1 - images @ (1 - inks), 0, 1)
-    columns, head, gap = min(columns, B), round(H / 3), round(W / 14)
-    rows = -(-B // columns)
-    sheet = np.ones((rows * (head + H), columns * (W + gap) - gap, 3))
-    for b, (paper, label) in enumerate(zip(papers, labels, strict=True)):
-        i, j = b // columns * (head + H) + head, b % columns * (W + gap)
-        sheet[i : i + H, j : j + W] = paper
-        middle, above = j + (W - 1) / 2, i - 0.5 - head / 5
-        ax.text(middle, above, str(label), ha="center", va="bottom", fontsize=8)
-        edges = [((-0.5, -0.5, W - 0.5, H - 0.5), GREY, 0.6)]
-        edges += [(box, RED, 1.2) for box in boxes[b]]
-        for (left, top, right, bottom), colour, width in edges:
-            frame = (j + left, i + top), right - left, bottom - top
-            ax.add_patch(Rectangle(*frame, fill=False, ec=colour, lw=width, clip_on=False))
-    ax.imshow(sheet)
-    ax.axis("off")
-    return ax
+IN_PIXELS: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1}  # arrows
 
 
 def warped_grid(
     theta: Array,
     size: Size,
     source: Size,
-    ax: Axes,
     *,
     transformation: eq.Transformation = eq.AFFINE,
-    lines: int = 10,
     align_corners: bool = True,
+    lines: int = 10,
+    ax: Axes | None = None,
 ) -> Axes:
     """T_θ(G) over the source: every few rows and columns of G, its border, a dot at its corner.
 
     theta         (*identity().shape)  without a batch axis
     size, source  (H', W') of the lattice and (H, W) of the source
+    Raises TypeError or ValueError if an argument has another form.
     """
+    theta = shaped("theta", theta, np.shape(checked(transformation).identity()))
+    size, source = whole_size(size, least=1), whole_size(source, least=1)
+    align_corners = flag("align_corners", align_corners)
     xy = source_pixels(theta[None], transformation, size, source, align_corners)[0]
-    return grid_lines(xy, ax, lines=lines)
+    return grid_lines(xy, lines=lines, ax=ax)
 
 
-def grid_lines(xy: Array, ax: Axes, *, lines: int = 10) -> Axes:
+def grid_lines(xy: Array, *, lines: int = 10, ax: Axes | None = None) -> Axes:
     """Source points (H', W', 2) in pixels: every few rows and columns, border, first corner."""
-    x, y = np.moveaxis(xy, -1, 0)
-    rows, columns = (np.unique(np.linspace(0, s - 1, lines).round().astype(int)) for s in x.shape)
+    x, y = np.moveaxis(a_map("xy", xy, 2), -1, 0)
+    rows, columns = (_few(S, whole("lines", lines, least=2)) for S in x.shape)
+    ax = one(ax)
     for i in rows:
         ax.plot(x[i], y[i], color=RED, lw=0.8)
     for j in columns:
@@ -137,114 +84,214 @@ def grid_lines(xy: Array, ax: Axes, *, lines: int = 10) -> Axes:
     for edge in (np.s_[0, :], np.s_[-1, :], np.s_[:, 0], np.s_[:, -1]):
         ax.plot(x[edge], y[edge], color=BLUE, lw=1.8)
     ax.plot(x[0, 0], y[0, 0], "o", color=BLUE, ms=5)
+    ax.set_aspect("equal")
+    ax.yaxis.set_inverted(True)  # rows down
     return ax
+
+
+def _few(size: int, count: int) -> Array:
+    """So many of an axis's indices, or all, the first and the last among them."""
+    return np.unique(np.linspace(0, size - 1, count).round().astype(int))
 
 
 def control_points(
     theta: Array,
     source: Size,
-    ax: Axes,
     *,
     transformation: eq.Transformation,
     align_corners: bool = True,
+    ax: Axes | None = None,
 ) -> Axes:
     """Arrows from the points a transformation is anchored at to where θ (K, 2) puts them."""
-    both = np.stack([transformation.identity(), theta])[None]
+    identity = checked(transformation).identity()
+    both = np.stack([identity, shaped("theta", theta, (len(identity), 2))])[None]
     start, end = eq.to_pixels(both, source, align_corners=align_corners)[0]
-    ax.quiver(*start.T, *(end - start).T, angles="xy", scale_units="xy", scale=1, color=GREEN)
+    ax = one(ax)
+    ax.quiver(*start.T, *(end - start).T, color=GREEN, **IN_PIXELS)
     ax.plot(*start.T, "o", color=GREEN, ms=4, mfc="white")
     ax.plot(*end.T, "o", color=GREEN, ms=4)
     return ax
 
 
-def source_and_target(
+def grid_and_output(
     U: Array,
-    theta: Array,
-    axes: Sequence[Axes],
+    xy: Array,
+    V: Array,
     *,
-    transformation: eq.Transformation = eq.AFFINE,
-    size: Size | None = None,
     title: str = "",
-) -> Sequence[Axes]:
-    """Left the feature map U (H, W, C) under the warped grid, right what is sampled there."""
-    H, W, _ = U.shape
-    V = stn_ref.transform(U[None], theta[None], transformation=transformation, size=size)[0]
-    show(U, axes[0], title)
-    axes[0].add_patch(Rectangle((-0.5, -0.5), W, H, fill=False, ec=GREY, lw=1))
-    warped_grid(theta, V.shape[:2], (H, W), axes[0], transformation=transformation)
-    axes[0].set(xlim=(-0.25 * W, 1.25 * W), ylim=(1.25 * H, -0.25 * H))
-    show(V, axes[1], "$V$", vmin=0, vmax=float(U.max()))
+    lines: int = 10,
+    axes: Sequence[Axes] | Array | None = None,
+) -> Array:
+    """First the feature map U (H, W, C) under its source points, then V (H', W', C), sampled there.
+
+    xy  (H', W', 2)  pixels
+    Returns the two axes.
+    Raises TypeError or ValueError if an argument has another form.
+    """
+    U, V = a_map("U", U), a_map("V", V)
+    xy = shaped("xy", xy, (*V.shape[:2], 2))
+    above, below = axes = row_of(axes, 2, WIDTH / 2)
+    _with_margin(U, above, title)
+    grid_lines(xy, lines=lines, ax=above)
+    show(V, below, "$V$", **scale(U, zero=True))
     return axes
 
 
-def warped_grids(U: Array, examples: Sequence[Example]) -> Figure:
-    """A pair of pictures for each example, two pairs a row."""
-    rows = -(-len(examples) // 2)
-    figure, axes = plt.subplots(rows, 4, figsize=(8.4, 2.35 * rows), layout="constrained")
-    for ax in axes.flat:
-        ax.axis("off")
-    for pair, (title, transformation, theta) in zip(axes.reshape(-1, 2), examples, strict=False):
-        for ax in pair:
-            ax.axis("on")
-        source_and_target(U, theta, pair, transformation=transformation, title=title)
-    figure.suptitle(r"§3.2  the warped grid $T_\theta(G)$ over $U$, and the output $V$")
-    return figure
+def _with_margin(U: Array, ax: Axes, title: str = "") -> None:
+    """U in a frame, with room for points outside it, which do not change the view."""
+    H, W, _ = U.shape
+    show(U, ax, title, **scale(U, zero=True))
+    ax.add_patch(Rectangle((-0.5, -0.5), W, H, fill=False, ec=GREY, lw=1))
+    ax.set(xlim=(-0.25 * W, 1.25 * W), ylim=(1.25 * H, -0.25 * H))
 
 
-def kernel(row: eq.Kernel, axes: Sequence[Axes] | Array, **style: Any) -> None:
-    """k(t; Φ) in the first axes, its right derivative in the second, with the jumps left open."""
+def source_and_target(
+    U: Array,
+    theta: Array,
+    *,
+    transformation: eq.Transformation = eq.AFFINE,
+    size: Size | None = None,
+    kernel: Kernels = eq.BILINEAR,
+    padding: str = "zeros",
+    fill: float = 0.0,
+    align_corners: bool = True,
+    title: str = "",
+    lines: int = 10,
+    axes: Sequence[Axes] | Array | None = None,
+) -> Array:
+    """Left the feature map U (H, W, C) under the warped grid, right what is sampled there.
+
+    theta  (*identity().shape)  without a batch axis
+    size, kernel, padding, fill, align_corners as in `stn_ref.transform`
+    Returns the two axes.
+    Raises TypeError or ValueError if an argument has another form.
+    """
+    U = a_map("U", U)
+    theta = shaped("theta", theta, np.shape(checked(transformation).identity()))
+    V = stn_ref.transform(
+        U[None],
+        theta[None],
+        transformation=transformation,
+        size=size,
+        kernel=kernel,
+        padding=padding,
+        fill=fill,
+        align_corners=align_corners,
+    )[0]
+    xy = source_pixels(theta[None], transformation, V.shape[:2], U.shape[:2], align_corners)[0]
+    return grid_and_output(U, xy, V, title=title, lines=lines, axes=axes)
+
+
+def gradient_field(
+    U: Array,
+    xy: Array,
+    dxy: Array,
+    *,
+    longest: float = 3.0,
+    arrows: int = 14,
+    ax: Axes | None = None,
+) -> Axes:
+    """Arrows −∂L/∂(x, y) over U: where descent would move each source point.
+
+    U        (H, W, C)    feature map
+    xy, dxy  (H', W', 2)  source points and the loss gradient there, as `sample_backward` gives it,
+                          without a batch axis
+    longest  how long the longest arrow is, in pixels of U; the others in proportion
+    arrows   at most so many along each axis, evenly
+    Raises TypeError or ValueError if an argument has another form.
+    """
+    U, xy = a_map("U", U), a_map("xy", xy, 2)
+    dxy = shaped("dxy", dxy, xy.shape)
+    rows, columns = (_few(S, whole("arrows", arrows, least=2)) for S in xy.shape[:2])
+    few = np.ix_(rows, columns)
+    (x, y), (dx, dy) = np.moveaxis(xy[few], -1, 0), np.moveaxis(-dxy[few], -1, 0)
+    length = np.hypot(dx, dy)
+    most = np.max(length, initial=0, where=np.isfinite(length))
+    dx, dy = (number("longest", longest) * (d / (most or 1)) for d in (dx, dy))
+    ax = one(ax)
+    _with_margin(U, ax)
+    ax.plot(x.ravel(), y.ravel(), ".", color=BLUE, ms=2)
+    ax.quiver(x, y, dx, dy, color=RED, width=0.007, minlength=0, **IN_PIXELS)
+    return ax
+
+
+def kernel(row: eq.Kernel, *, axes: Sequence[Axes] | Array | None = None, **style: Any) -> Array:
+    """k(t; Φ) in the first axes, its right derivative in the second, with the jumps left open.
+
+    style  of the lines, as Matplotlib's `plot` takes it
+    Returns the two axes.
+    """
+    if not isinstance(row, eq.Kernel):
+        raise TypeError(f"row is {row!r}; expected a Kernel such as BILINEAR")
+    axes, style = row_of(axes, 2, 2.8), {"color": BLUE} | style
     s = row.support + 0.5
     ends = np.arange(np.ceil(-s), s)
     knots = np.unique([ends + e for e in (0, row.support, -row.support)])
     knots = knots[np.abs(knots) < s]
-    for ax, f in zip(axes, (row.k, row.dk), strict=True):
-        style = style | ({"ls": "-"} if f is row.dk else {})
+    names = r"$k(t; \Phi)$", "right derivative $k'$"
+    for ax, f, name in zip(axes, (row.k, row.dk), names, strict=True):
         for a, b in zip([-s, *knots], [*knots, s], strict=True):
-            t = np.linspace(a, b, 101)[:-1]
+            t = np.linspace(a, b, 101)
+            t[-1] = np.nextafter(b, a)  # a jump at b belongs to the next piece
             ax.plot(t, f(t, row.Phi), **style)
         ax.axhline(0, color=GREY, lw=0.6, zorder=0)
         ax.grid(alpha=0.3)
         low, high = ax.get_ylim()
-        ax.set_ylim(min(low, -0.3), max(high, 1.1))
+        ax.set(ylim=(min(low, -0.3), max(high, 1.1)), xlabel="$t = x - m$", ylabel=name)
     Phi = ", ".join(f"{p:g}".replace("-", "−") for p in row.Phi)
     axes[0].plot([], [], label=Phi or row.name, **style)
+    return axes
 
 
-def kernels(groups: Sequence[tuple[str, Sequence[eq.Kernel]]]) -> Figure:
-    """Each group's kernels drawn together, above their derivatives; four groups a row."""
-    styles = [
-        {"color": BLUE, "ls": "-"},
-        {"color": ORANGE, "ls": "--"},
-        {"color": GREEN, "ls": "-."},
-    ]
-    rows = -(-len(groups) // 4)
-    figure, axes = plt.subplots(
-        2 * rows, 4, figsize=(8.4, 3.9 * rows), layout="constrained", squeeze=False
-    )
-    columns = axes.reshape(rows, 2, 4).swapaxes(1, 2).reshape(-1, 2)
-    for column, (title, group) in zip(columns, groups, strict=False):
-        for row, style in zip(group, styles, strict=False):
-            kernel(row, column, **style)
-        if len(group) > 1:
-            column[0].set_ylim(top=1.7)
-            column[0].legend(
-                title=r"$\Phi$" if group[0].Phi else None,
-                fontsize=6.5,
-                title_fontsize=7,
-                loc="upper center",
-                ncols=3,
-                handlelength=1.1,
-                columnspacing=0.6,
-                handletextpad=0.3,
-            )
-        column[0].set_title(title, fontsize=10)
-        column[0].tick_params(labelbottom=False)
-        column[1].set_xlabel("$t = x - m$")
-    for column in columns[::4]:
-        column[0].set_ylabel("$k(t; \\Phi)$")
-        column[1].set_ylabel("right derivative $k'$")
-    for column in columns[len(groups) :]:
-        for ax in column:
-            ax.axis("off")
-    figure.suptitle("§3.3  sampling kernels")
-    return figure
+class Frame(NamedTuple):
+    """What a transformer did with a few feature maps after so many steps.
+
+    U   (B, H, W, C)     what it saw
+    xy  (B, H', W', 2)   where it looked, pixels
+    V   (B, H', W', C)   what it passed on
+    """
+
+    step: int
+    U: Array
+    xy: Array
+    V: Array
+
+
+def images_of(film: Sequence[Frame]) -> int:
+    """B, or a ValueError if there is no frame, or one with another B."""
+    numbers = {len(a) for frame in film for a in frame[1:]}
+    if len(numbers) != 1 or 0 in numbers:
+        raise ValueError(f"frames of {numbers or 'no'} images; expected one number, at least 1")
+    return numbers.pop()
+
+
+def training_film(
+    film: Sequence[Frame], title: str = "", *, figure: Figure | SubFigure | None = None
+) -> Array:
+    """A column for each frame; for each image its grid over U, and below it V.
+
+    The channels of feature maps are averaged.
+    Returns the axes (2 B, frames).
+    Raises TypeError or ValueError if a frame has another form or another B than the first.
+    """
+    B, width = images_of(film), WIDTH / max(len(film), 6)
+    heights = [a.shape[1] / a.shape[2] for a in (film[0].U, film[0].V)] * B
+    drawn = page(figure, 0.5 + sum(heights) * width, 0.4 + len(film) * width)
+    axes = drawn.subplots(2 * B, len(film), height_ratios=heights, squeeze=False)
+    for frame, column in zip(film, axes.T, strict=True):
+        for b, pair in enumerate(column.reshape(B, 2)):
+            glimpse(frame, b, axes=pair)
+        column[0].set_title(f"step {frame.step}")
+    for above, below in axes[:, 0].reshape(B, 2):
+        above.set_ylabel("$U$, $T_\\theta(G)$")
+        below.set_ylabel("$V$")
+    drawn.suptitle(title)
+    return np.asarray(axes)
+
+
+def glimpse(frame: Frame, b: int, *, axes: Sequence[Axes] | Array) -> Array:
+    """What a transformer did with one image of a frame."""
+    U, V = (a[b].mean(axis=-1, keepdims=True) for a in (frame.U, frame.V))
+    found = grid_and_output(U, frame.xy[b], V, lines=7, axes=axes)
+    found[1].set_title("")
+    return found

@@ -118,6 +118,14 @@ def trace(
     The rest is as in `transform` and `transform_backward`.
     Returns a Trace; `print` it. Taps out of the kernel's support are left out.
     Raises TypeError or ValueError if an argument has another form.
+
+    >>> U = np.arange(9.0).reshape(1, 3, 3, 1)
+    >>> theta = np.array([[[0.5, 0.0, 0.0], [0.0, 0.5, 0.0]]])
+    >>> print(stn_ref.trace(U, theta, at=(0, 0, 2)))  # doctest: +ELLIPSIS
+    V[0, 0, 2] · affine · bilinear · padding zeros · tie right
+    ...
+    Eq. 1   T_θ(G_i)  (x^s, y^s) = (0.5, -0.5)
+    ...
     """
     U = feature_map(U, 2)
     size = whole_size(U.shape[1:3] if size is None else size)

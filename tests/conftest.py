@@ -1,5 +1,8 @@
 import os
 
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # several runs may share the cores
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -20,9 +23,22 @@ def rng():
     return np.random.default_rng(0)
 
 
+COUNTED = []  # what the processes of `pytest -n` have counted
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["counted"] = list(summary())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    COUNTED.extend(getattr(node, "workeroutput", {}).get("counted", []))
+
+
 def pytest_terminal_summary(terminalreporter):
     """What the comparison with other frameworks has counted."""
-    lines = list(summary())
+    lines = COUNTED or list(summary())
     if lines:
         terminalreporter.section("the oracle beside its frameworks: cases")
         for line in lines:

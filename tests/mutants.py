@@ -30,7 +30,7 @@ class Mutation(NamedTuple):
     def is_caught(self) -> bool:
         """Whether the test fails in a copy of the tree that has the break."""
         with tempfile.TemporaryDirectory() as copy:
-            for part in ("stn_ref", "tests", "setup.cfg"):
+            for part in ("stn_ref", "tests", "docs/ext", "tutorials", "figures", "setup.cfg"):
                 source, target = ROOT / part, Path(copy) / part
                 (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
             broken = Path(copy) / self.file

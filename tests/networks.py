@@ -30,7 +30,7 @@ def moved(params, rng, by=0.05):
 
 
 def source_points(transformer, warp):
-    size, corners = warp.U.shape[1:3], transformer.align_corners
+    size, corners = warp.U.shape[1:-1], transformer.align_corners
     return to_pixels(transformer.grid(warp), size, align_corners=corners)
 
 

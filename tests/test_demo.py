@@ -1,8 +1,7 @@
-"""The command line and the tutorials, run as a newcomer runs them."""
+"""The command line, run as a newcomer runs it."""
 
 import subprocess
 import sys
-from pathlib import Path
 
 import matplotlib
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from stn_ref import checks, demo, progress
 from stn_ref.__main__ import main
 
-ROOT = Path(__file__).parents[1]
 FIGURES = {
     "module.png",
     "warped_grids.png",
@@ -92,20 +90,11 @@ def test_a_wrong_command_line_is_an_error(command, capsys):
     assert "usage" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["demo", "check", "info"])
+@pytest.mark.parametrize("command", ["demo", "explore", "check", "info"])
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])
     assert stop.value.code == 0 and "usage" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("script", sorted((ROOT / "tutorials").glob("*.py")), ids=lambda p: p.stem)
-def test_a_tutorial_runs_headless_and_writes_the_figures_it_names(script, tmp_path):
-    run = python(script, tmp_path, cwd=tmp_path)
-    assert run.returncode == 0, run.stderr
-    written = {path.name for path in tmp_path.glob("*.png")}
-    assert written and all(f'out / "{name}"' in script.read_text() for name in written)
-    assert script.read_text().startswith("# %% [markdown]\n# # ")
 
 
 def test_progress_is_silent_where_there_is_no_terminal(capsys, monkeypatch):

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from stn_ref import check_gradients, checks
+from stn_ref import check_gradients, checks, forward_checks
 from stn_ref import equations as eq
 from stn_ref.checks import all_checks, on_knots
 from stn_ref.equations import BILINEAR, hat, sample, sample_backward
@@ -50,6 +50,11 @@ def test_the_table_covers_what_it_says(rng, monkeypatch):
             name = f"{kernel.name}, {padding}"
             assert f"sample · Eqs. 3, 6, 7 · {name}" in CHECKS
             assert (f"sample, dΦ · §3.3 · {name}" in CHECKS) == bool(kernel.Phi)
+        for order in ("forward", "second"):
+            assert f"sample, {order} · Eqs. 6, 7 · {kernel.name}, " in names
+    for record in checks.TRANSFORMATIONS:
+        for path in (f"{record.name}.grid, forward · §3.2", f"forward · §3.2 · {record.name}"):
+            assert path in names
     for kernel in [k for k in checks.KERNELS if k.Phi]:
         report = CHECKS[f"sample, dΦ · §3.3 · {kernel.name}, zeros"](rng)
         assert [row.input for row in report.rows] == [0, 1]
@@ -57,6 +62,15 @@ def test_the_table_covers_what_it_says(rng, monkeypatch):
         monkeypatch.setattr(checks, "KERNELS", (wrong,))
         table = dict(checks.all_checks())
         assert not table[f"sample, dΦ · §3.3 · {kernel.name}, zeros"](rng).ok
+
+
+def test_the_rows_of_second_derivatives_look_at_d2k(rng, monkeypatch):
+    kernel = eq.keys()
+    wrong = replace(kernel, d2k=lambda t, phi: 1.01 * kernel.d2k(t, phi))
+    monkeypatch.setattr(forward_checks, "KERNELS", (wrong,))
+    table = dict(forward_checks.forward_checks())
+    assert table["sample, forward · Eqs. 6, 7 · keys, zeros"](rng).ok
+    assert not table["sample, second · Eqs. 6, 7 · keys, zeros"](rng).ok
 
 
 def test_a_right_gradient_passes_with_room_to_spare(rng):

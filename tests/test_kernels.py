@@ -16,7 +16,13 @@ from stn_ref.equations import (
     lanczos,
     normalised,
 )
-from stn_ref.equations.kernels import derivative, eq7_as_printed, per_axis, shift
+from stn_ref.equations.kernels import (
+    derivative,
+    eq7_as_printed,
+    per_axis,
+    second_derivative,
+    shift,
+)
 from tests.conformance import KERNELS
 from tests.strategies import PARTITIONS_OF_UNITY
 
@@ -102,6 +108,31 @@ def test_derivatives_agree_with_differences_from_the_right(kernel):
 
 
 @each
+def test_second_derivatives_agree_with_differences_from_the_right(kernel):
+    h = 1e-7
+    t = T[away_from_its_ends(kernel, 2 * h) | (kernel in (BILINEAR, hat(1), keys()))]
+    difference = (kernel.dk(t + h, kernel.Phi) - kernel.dk(t, kernel.Phi)) / h
+    near_a_jump = np.abs(difference) > 1e5  # of k′, whose δ is left out
+    assert_allclose(np.where(near_a_jump, 0, kernel.d2k(t, kernel.Phi) - difference), 0, atol=1e-5)
+    for tie, side in (("left", -1), ("right", 1)):
+        assert_array_equal(second_derivative(kernel, t, tie), kernel.d2k(side * t, kernel.Phi))
+    assert_allclose(
+        second_derivative(kernel, t, "central"),
+        (kernel.d2k(t, kernel.Phi) + kernel.d2k(-t, kernel.Phi)) / 2,
+    )
+
+
+def test_second_derivatives_by_hand_on_and_off_their_knots():
+    assert_array_equal(BILINEAR.d2k(T, ()), 0 * T)
+    t = np.array([-2.5, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2])
+    assert_array_equal(keys(-0.5).d2k(t, (-0.5,)), [0, -1, 0.5, 4, -0.5, -5, -0.5, 2, 0.5, 0])
+    assert_array_equal(bspline(2).d2k(t, ()), [0, 0, 1, 1, -2, -2, 1, 1, 0, 0])
+    assert_array_equal(bspline(3).d2k(t, ()), [0, 0, 0.5, 1, -0.5, -2, -0.5, 1, 0.5, 0])
+    assert_allclose(gaussian(0.5).d2k(np.array([0, 0.5, 1]), (0.5,)), [-4, 0, 12 * np.exp(-2)])
+    assert gaussian(0.5).d2k(np.array([-3.0]), (0.5,)) == 0
+
+
+@each
 def test_the_derivative_for_phi_agrees_with_differences(kernel):
     h = 1e-5
     t = T[away_from_its_ends(kernel, 2 * h)]
@@ -116,7 +147,8 @@ def test_the_derivative_for_phi_agrees_with_differences(kernel):
 def test_one_row_serves_numbers_as_it_serves_arrays(kernel):
     for t in (-1.5, -1.0, -0.5, 0.0, 0.3, 1.0, 1.7):
         assert float(kernel.k(t, kernel.Phi)) == kernel.k(np.array([t]), kernel.Phi)[0]
-        assert float(kernel.dk(t, kernel.Phi)) == kernel.dk(np.array([t]), kernel.Phi)[0]
+        for slope in (kernel.dk, kernel.d2k):
+            assert float(slope(t, kernel.Phi)) == slope(np.array([t]), kernel.Phi)[0]
 
 
 @pytest.mark.parametrize("kernel", PARTITIONS_OF_UNITY, ids=lambda k: f"{k.name}{k.Phi}")
@@ -151,19 +183,36 @@ def test_the_slope_of_lanczos_is_as_exact_as_its_value(lobes):
     assert_allclose(lanczos(lobes).dk(np.array([0.0, 1e-9, -1e-9]), ()), 0, atol=1e-8)
 
 
+@pytest.mark.parametrize("lobes", [1, 2, 3, 5])
+def test_the_curvature_of_lanczos_is_as_exact_as_its_slope(lobes):
+    t = np.longdouble(T[(np.abs(T) > 0.02) & (np.abs(T) < lobes)])  # the quotient loses digits at 0
+    pi = np.longdouble("3.14159265358979323846264338327950288")
+
+    def j_and_slopes(u):
+        j = np.sin(u) / u
+        slope = (np.cos(u) - j) / u
+        return j, slope, -j - 2 * slope / u
+
+    (s, ds, d2s), (w, dw, d2w) = j_and_slopes(pi * t), j_and_slopes(pi * t / lobes)
+    curvature = pi**2 * (d2s * w + 2 * ds * dw / lobes + s * d2w / lobes**2)
+    assert_allclose(lanczos(lobes).d2k(t.astype(float), ()), curvature, rtol=0, atol=1e-13)
+    at_zero = -(np.pi**2) / 3 * (1 + 1 / lobes**2)
+    assert_allclose(lanczos(lobes).d2k(np.array([0.0, 1e-9, -1e-9]), ()), at_zero)
+
+
 @pytest.mark.parametrize(
     "kernel", [k for k in KERNELS if not k.name.startswith("normalised")], ids=lambda k: k.name
 )
 def test_a_row_compiles_as_it_is_and_gives_the_same_numbers(kernel):
-    k, dk = numba.njit(kernel.k), numba.njit(kernel.dk)
+    k, dk = (numba.njit(f) for f in (kernel.k, kernel.dk))
     for t in (-1.5, -1.0, -0.5, 0.0, 0.004, 0.3, 1.0, 1.7):
         assert_allclose(k(t, kernel.Phi), kernel.k(t, kernel.Phi), rtol=1e-14, atol=1e-16)
         assert_allclose(dk(t, kernel.Phi), kernel.dk(t, kernel.Phi), rtol=1e-14, atol=1e-13)
 
 
 def test_lanczos_has_no_seam_where_its_series_begins():
-    for f in (lanczos().k, lanczos().dk):
-        for seam in (0.01, 0.03, -0.01):
+    for f in (lanczos().k, lanczos().dk, lanczos().d2k):
+        for seam in (0.01, 0.03, -0.01, 0.25, 0.8 / np.pi, 2.4 / np.pi):
             around = f(np.array([seam - 1e-15, seam + 1e-15]), ())
             assert_allclose(around[0], around[1], rtol=0, atol=2e-13)
 

@@ -50,7 +50,7 @@ def test_whatever_is_asked_for_first_is_there(code):
 def test_a_module_that_cannot_be_loaded_says_why(monkeypatch):
     """That its own import fails does not make it an attribute that is not there."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "stn_ref.plots", raising=False)
-    monkeypatch.delitem(vars(stn_ref), "plots", raising=False)
+    monkeypatch.delitem(sys.modules, "stn_ref.canvas", raising=False)
+    monkeypatch.delitem(vars(stn_ref), "canvas", raising=False)
     with pytest.raises(ModuleNotFoundError, match="matplotlib"):
-        _ = stn_ref.plots
+        _ = stn_ref.canvas

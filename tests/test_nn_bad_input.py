@@ -5,11 +5,15 @@ import re
 import numpy as np
 import pytest
 
+from stn_ref.equations import BILINEAR, affine, thin_plate_spline
 from stn_ref.nn import (
+    AveragePool,
+    AveragePool2d,
     Conv2d,
     Dense,
     Flatten,
     Parallel,
+    Project,
     Relu,
     Sequential,
     SpatialTransformer,
@@ -125,6 +129,74 @@ BAD = {
         lambda: backward(transformer(), (5, 6, 1), PLANES, PLANES[:1]),
         ValueError,
         "dy has shape (1, 5, 6, 1); expected (2, 5, 6, 1)",
+    ),
+    "maps' transformation of volumes": (
+        first(transformer(), (3, 4, 5, 1)),
+        ValueError,
+        "SpatialTransformer takes (H, W, C); its input has shape (3, 4, 5, 1), and its "
+        "transformation is affine",
+    ),
+    "signals' transformation of maps": (
+        first(transformer(transformation=affine(1)), (5, 6, 1)),
+        ValueError,
+        "takes (W, C); its input has shape (5, 6, 1), and its transformation is affine 1-D",
+    ),
+    "maps' spline of volumes": (
+        first(transformer(transformation=thin_plate_spline()), (3, 4, 5, 1)),
+        ValueError,
+        "takes (H, W, C); its input has shape (3, 4, 5, 1), and its transformation is thin plate",
+    ),
+    "maps to volumes' transformer": (
+        forward(transformer(transformation=affine(3)), (5, 6, 7, 1), PLANES),
+        ValueError,
+        "U has shape (2, 5, 6, 1); expected (B, D, H, W, C)",
+    ),
+    "a size of maps for volumes": (
+        first(transformer(transformation=affine(3), size=(4, 4)), (3, 4, 5, 1)),
+        TypeError,
+        "size is (4, 4); expected three integers, (depth, height, width)",
+    ),
+    "kernels of maps for volumes": (
+        first(transformer(transformation=affine(3), kernel=(BILINEAR,) * 2), (3, 4, 5, 1)),
+        TypeError,
+        "expected a Kernel or three, one an axis, (x, y, z)",
+    ),
+    "no kernels": (lambda: transformer(kernel=()), TypeError, "kernel is (); expected a Kernel"),
+    "four kernels": (lambda: transformer(kernel=(BILINEAR,) * 4), TypeError, "expected a Kernel"),
+    "two kernels, one by name": (
+        lambda: transformer(kernel=(BILINEAR, "keys")),
+        TypeError,
+        "expected a Kernel or two",
+    ),
+    "a pool on vectors": (
+        first(AveragePool(2), (4,)),
+        ValueError,
+        "AveragePool takes (W, C) or (H, W, C) or (D, H, W, C); its input has shape (4,)",
+    ),
+    "a pool too wide": (
+        first(AveragePool(3), (2, 4, 4, 1)),
+        ValueError,
+        "AveragePool(size=3) does not fit into an input of shape (2, 4, 4, 1)",
+    ),
+    "a map's pool on volumes": (
+        lambda: AveragePool2d(2).forward((), np.ones((2, 4, 4, 4, 1))),
+        ValueError,
+        "x has shape (2, 4, 4, 4, 1); expected (B, H, W, C)",
+    ),
+    "a projection of signals": (
+        first(Project(), (4, 1)),
+        ValueError,
+        "Project takes (H, W, C) or (D, H, W, C); its input has shape (4, 1)",
+    ),
+    "a projection of vectors": (
+        lambda: Project().forward((), VECTORS),
+        ValueError,
+        "x has shape (2, 4); expected (B, D, H, W, C) or (B, H, W, C)",
+    ),
+    "a projection's gradient": (
+        lambda: backward(Project(), (5, 6, 1), PLANES, PLANES),
+        ValueError,
+        "dy has shape (2, 5, 6, 1); expected (2, 6, 1)",
     ),
     "weights in lists": (
         lambda: cast(([VECTORS, VECTORS],), np.float32),

@@ -8,14 +8,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from stn_ref import check_gradients, nn, sample
 from stn_ref import equations as eq
+from stn_ref.data import pace
 from stn_ref.experiments.models import TRANSFORMATIONS
 from stn_ref.nn import (
+    AveragePool,
     AveragePool2d,
     Conv2d,
     Dense,
     Flatten,
     MaxPool2d,
     Parallel,
+    Project,
     Relu,
     Sequential,
     convolutional,
@@ -61,12 +64,30 @@ NETWORKS = {
     ),
     "parallel of vectors": Parallel(NESTED := Sequential(Flatten(), Dense(2)), fully_connected(3)),
     "networks in networks": Sequential(Relu(), Sequential(Relu(), Sequential(NESTED, Relu()))),
+    "signals": Sequential(
+        transformer(transformation=pace(4), size=(6,)), Relu(), AveragePool(2), Flatten(), Dense(2)
+    ),
+    "volumes": Sequential(
+        transformer(Sequential(AveragePool(2), fully_connected(4)), transformation=eq.affine(3)),
+        *(Project(), Conv2d(2, 2), Flatten(), Dense(3)),
+    ),
+    "volumes, then maps, then signals": Sequential(
+        transformer(transformation=eq.attention(3), size=(3, 3, 4), align_corners=False),
+        *(Project(), transformer(), Project(), transformer(transformation=eq.translation(1))),
+    ),
+}
+SHAPES = dict.fromkeys(NETWORKS, SHAPE) | {
+    "signals": (8, 2),
+    "volumes": (4, 3, 5, 2),
+    "volumes, then maps, then signals": (3, 4, 2, 1),
 }
 
 
 @pytest.fixture
-def x(rng):
-    return rng.standard_normal((2, *SHAPE))
+def x(rng, request):
+    """A batch, and where the test goes over NETWORKS, one for this."""
+    case = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    return rng.standard_normal((2, *SHAPES.get(case.get("name"), SHAPE)))
 
 
 def trained(network, rng, shape=SHAPE):
@@ -79,7 +100,7 @@ def trained(network, rng, shape=SHAPE):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_gradients_of_x_and_of_every_weight_agree_with_differences(name, x, rng):
-    check_network(NETWORKS[name], trained(NETWORKS[name], rng), x, rng)
+    check_network(NETWORKS[name], trained(NETWORKS[name], rng, SHAPES[name]), x, rng)
 
 
 @pytest.mark.parametrize("name", TRANSFORMATIONS)
@@ -91,9 +112,9 @@ def test_every_transformation_learns_by_right_gradients(name, localisation, x, r
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_shape_that_was_promised_comes_out_for_any_batch(name, rng):
-    params, shape = NETWORKS[name].initialise(rng, SHAPE)
+    params, shape = NETWORKS[name].initialise(rng, SHAPES[name])
     for batch in (0, 1, 3):
-        x = rng.standard_normal((batch, *SHAPE))
+        x = rng.standard_normal((batch, *SHAPES[name]))
         y, cache = NETWORKS[name].forward(params, x)
         assert y.shape == (batch, *shape)
         dx, _ = NETWORKS[name].backward(y, cache)
@@ -103,7 +124,7 @@ def test_the_shape_that_was_promised_comes_out_for_any_batch(name, rng):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_dparams_are_alike_to_params_and_the_shortcut_gives_the_same_bits(name, x, rng):
     network = NETWORKS[name]
-    params = trained(network, rng)
+    params = trained(network, rng, SHAPES[name])
     y, cache = network.forward(params, x)
     dy = rng.standard_normal(y.shape)
     _, dparams = network.backward(dy, cache)
@@ -116,7 +137,7 @@ def test_dparams_are_alike_to_params_and_the_shortcut_gives_the_same_bits(name, 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_single_precision_stays_single_and_is_near_double(name, x, rng):
     network = NETWORKS[name]
-    params, dy = trained(network, rng), None
+    params, dy = trained(network, rng, SHAPES[name]), None
     found = []
     for dtype in (np.float64, np.float32):
         y, cache = network.forward(cast(params, dtype), x.astype(dtype))
@@ -133,7 +154,7 @@ def test_single_precision_stays_single_and_is_near_double(name, x, rng):
 def test_weights_in_double_take_images_in_single_there_and_back(name, x, rng):
     """As `initialise` makes them, whatever comes before and after a transformer."""
     network = NETWORKS[name]
-    params = trained(network, rng)
+    params = trained(network, rng, SHAPES[name])
     x = x.astype(np.float32)
     y, cache = network.forward(params, x)
     dx, dparams = network.backward(rng.standard_normal(y.shape), cache)
@@ -143,7 +164,7 @@ def test_weights_in_double_take_images_in_single_there_and_back(name, x, rng):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_nothing_is_written_to_so_that_going_back_twice_gives_the_same(name, x, rng):
     network = NETWORKS[name]
-    params = trained(network, rng)
+    params = trained(network, rng, SHAPES[name])
     y, _ = network.forward(params, x)
     dy = rng.standard_normal(y.shape)
     inputs = (x, dy, *leaves(params))
@@ -157,8 +178,9 @@ def test_nothing_is_written_to_so_that_going_back_twice_gives_the_same(name, x, 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_generator_alone_decides_the_first_weights(name):
+    network, shape = NETWORKS[name], SHAPES[name]
     first, again, other = (
-        NETWORKS[name].initialise(np.random.default_rng(seed), SHAPE)[0] for seed in (1, 1, 2)
+        network.initialise(np.random.default_rng(seed), shape)[0] for seed in (1, 1, 2)
     )
     assert same_bits(first, again)
     nothing_drawn = name in ("nothing to learn", "a linear localisation network")
@@ -198,6 +220,29 @@ def test_flatten_goes_row_by_row_and_back(x):
     y, cache = Flatten().forward((), x)
     assert_array_equal(y[1], [*x[1].flat])
     assert_array_equal(Flatten().backward(y, cache)[0], x)
+
+
+@pytest.mark.parametrize("sides", [(7,), (4, 5), (4, 2, 5)])
+def test_a_pool_takes_the_mean_of_so_many_in_a_row_along_every_side(sides, rng):
+    x = rng.standard_normal((2, *sides, 3))
+    y, cache = AveragePool(2).forward((), x)
+    assert y.shape == (2, *(S // 2 for S in sides), 3)
+    for place in np.ndindex(y.shape[1:-1]):
+        cube = tuple(slice(2 * k, 2 * k + 2) for k in place)
+        expected = x[(slice(None), *cube)].reshape(2, -1, 3).mean(axis=1)
+        assert_allclose(y[(slice(None), *place)], expected, atol=1e-15)
+    dx, _ = AveragePool(2).backward(np.ones_like(y), cache)
+    assert_allclose(dx.sum(), y.size)
+    if len(sides) == 2:
+        assert_array_equal(AveragePool2d(2).forward((), x)[0], y)
+
+
+def test_a_projection_is_the_mean_along_the_depth(rng):
+    x = rng.standard_normal((2, 4, 3, 5, 2))
+    y, cache = Project().forward((), x)
+    assert_allclose(y[1, 2, 4], (x[1, 0, 2, 4] + x[1, 1, 2, 4] + x[1, 2, 2, 4] + x[1, 3, 2, 4]) / 4)
+    dx, _ = Project().backward(y, cache)
+    assert_array_equal(dx, np.stack([y / 4] * 4, axis=1))
 
 
 def test_sequential_is_one_layer_after_another(rng):
@@ -348,6 +393,32 @@ def test_a_size_may_be_any_two_integers(x, rng):
     assert network == transformer(size=(4, 3)) == transformer(size=[4, 3])
     params, shape = network.initialise(rng, SHAPE)
     assert network.forward(params, x)[0].shape[1:] == shape == (4, 3, 2)
+
+
+@pytest.mark.parametrize("axes", (1, 2, 3))
+def test_the_transformation_says_how_many_axes_it_warps(axes):
+    matrix, spline = eq.affine(axes), eq.compose(pace(3), pace(2))
+    if axes > 1:
+        spline = eq.thin_plate_spline(eq.target_grid((2,) * axes).reshape(-1, axes))
+    for T in (matrix, spline, eq.compose(matrix, spline)):
+        assert transformer(transformation=T).axes == (axes,)
+    flat = replace(matrix, matrix=None, grid=lambda theta, G: G[None, ..., :axes])
+    assert transformer(transformation=flat).axes == tuple(range(1, axes + 1))
+
+
+def test_a_transformation_of_ones_own_may_warp_any(rng):
+    def grid(theta, G):
+        return theta.reshape(-1, *[1] * (G.ndim - 1), 1) * G
+
+    stretch = eq.Transformation("stretch", lambda: np.ones(1), grid, lambda *given: given)
+    network = transformer(transformation=stretch, size=(3,))
+    assert network.axes == transformer(transformation=replace(stretch, grid=None)).axes == (1, 2, 3)
+    for axes in (1, 2, 3):
+        network = transformer(transformation=stretch)
+        x = rng.standard_normal((2, 3, 4, 5, 2)[: axes + 2])
+        V, warp = network.forward(network.initialise(rng, x.shape[1:])[0], x)
+        assert_allclose(V, x)
+        assert network.grid(warp).shape == (*x.shape[:-1], axes)
 
 
 # --- localisation networks ---

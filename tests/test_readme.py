@@ -76,7 +76,7 @@ def test_every_difference_has_its_test(row):
 
 def test_every_figure_is_shown_and_every_shown_figure_exists():
     shown = set(re.findall(r"\(figures/([\w.]+)\)", README))
-    assert shown == {path.name for path in (ROOT / "figures").glob("*.png")}
+    assert shown == {path.name for path in (ROOT / "figures").iterdir()}
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(((?!http)[^)]+)\)", README))))

@@ -406,11 +406,12 @@ def test_a_film_goes_on_where_it_was_left(filmed, drawn, tmp_path):
 
 
 def test_a_strip_has_a_column_a_frame_and_two_rows_an_image(rng):
-    lattice = np.stack(np.meshgrid(np.arange(5.0), np.arange(4.0)), axis=-1)
-    U, V = rng.uniform(size=(2, 4, 5, 3)), rng.uniform(size=(2, 4, 5, 3))
+    lattice = np.stack(np.meshgrid(np.arange(5.0), np.arange(10.0)), axis=-1)
+    U, V = rng.uniform(size=(2, 4, 5, 3)), rng.uniform(size=(2, 10, 5, 3))
     frames = [films.Frame(step, U, np.stack([lattice] * 2), V) for step in (0, 10, 300)]
-    figure = films.training_film(frames, "title")
-    axes = np.reshape(figure.axes, (4, 3))
+    axes = films.training_film(frames, "title")
+    figure = axes[0, 0].figure
+    assert axes.shape == (4, 3) and figure.get_suptitle() == "title"
     assert [ax.get_title() for ax in axes[0]] == ["step 0", "step 10", "step 300"]
     assert_allclose(axes[0, 0].images[0].get_array(), U[0].mean(axis=-1))
     assert_allclose(axes[3, 2].images[0].get_array(), V[1].mean(axis=-1))
@@ -418,6 +419,7 @@ def test_a_strip_has_a_column_a_frame_and_two_rows_an_image(rng):
     for above, below in (column[:2] for column in axes.T):
         boxes = [ax.get_window_extent() for ax in (above, below)]
         assert 0 < boxes[0].y0 - boxes[1].y1 < 0.3 * boxes[0].height, "no gap, though not square"
+        assert min(box.width for box in boxes) > 0.85 * figure.bbox.width / 3, "and none is small"
     assert axes[1, 0].images[0].get_clim() == (0, U[0].mean(axis=-1).max())
     matplotlib.pyplot.close(figure)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -15,10 +17,11 @@ from stn_ref.equations.arguments import (
     flag,
     shaped,
     sides,
+    tangent,
     whole_size,
 )
 from stn_ref.equations.sampler import Kernels
-from stn_ref.equations.transformation import checked, has_matrix
+from stn_ref.equations.transformation import checked, forward_mode, has_matrix
 
 
 def is_available() -> bool:
@@ -120,6 +123,42 @@ def transform_backward(
         dV, U, xy, kernel=kernel, padding=padding, fill=fill, tie=tie
     )
     return dU, source_pixels_backward(dxy, theta, transformation, U.shape[1:-1], align_corners)
+
+
+def transform_jvp(
+    U_dot: ArrayLike,
+    theta_dot: ArrayLike,
+    U: ArrayLike,
+    theta: ArrayLike,
+    *,
+    transformation: Transformation = AFFINE,
+    size: Size | None = None,
+    kernel: Kernels = BILINEAR,
+    padding: str = "zeros",
+    fill: float = 0.0,
+    tie: str = "right",
+    align_corners: bool = True,
+) -> Array:
+    """How V of `transform` changes as U and θ do; the reference has this alone.
+
+    The points are those of the centred formula, whose rounding decides on which side of a knot they
+    lie; how they move does not depend on it, and comes from the paper's two steps.
+
+    U_dot, theta_dot  tangents, each in the shape and dtype of U and θ
+    tie               as in `equations.sample_jvp`
+    Returns V_dot (B, H', W', C), in U's dtype and layout.
+    Raises ValueError, too, if the transformation has no `grid_jvp`.
+    """
+    U, theta = _checked(U, theta, transformation)
+    source, theta_dot = U.shape[1:-1], tangent("theta_dot", theta_dot, "theta", theta)
+    size = source if size is None else whole_size(size, U.ndim - 2)
+    xy = source_pixels(theta, transformation, size, source, align_corners)
+    theta, theta_dot = (in_double(t, transformation) for t in (theta, theta_dot))
+    G = equations.target_grid(size, align_corners=align_corners)
+    grid_dot = forward_mode(transformation)(theta_dot, np.zeros_like(G), theta, G)
+    xy_dot = equations.to_pixels_jvp(grid_dot, source, align_corners=align_corners)
+    options: dict[str, Any] = {"kernel": kernel, "padding": padding, "fill": fill, "tie": tie}
+    return equations.sample_jvp(U_dot, xy_dot.astype(xy.dtype, copy=False), U, xy, **options)
 
 
 def _checked(U: ArrayLike, theta: ArrayLike, transformation: Transformation) -> tuple[Array, Array]:

@@ -129,6 +129,11 @@ def distort(
     Where an image takes several digits, its first is the one given and the others are drawn from
     the batch.
     Raises TypeError or ValueError if an argument has another form.
+
+    >>> from stn_ref.data import TASKS, digits, distort
+    >>> data, rng = digits(), np.random.default_rng(0)
+    >>> distort(TASKS["RTS"], data.x_test[:3], data.y_test[:3], rng).images.shape
+    (3, 42, 42, 1)
     """
     images, labels = _checked(task, images, labels, rng)
     pool = None if clutter is None else shaped("clutter", clutter, ("N", FRAME, FRAME, 1))
@@ -155,15 +160,21 @@ def _checked(
             f"{task.name} has corners and points; a digit is drawn by one transformation"
         )
     generator(rng)
+    images, labels = digits_and_labels(images, labels)
+    if task.together and len(np.unique(labels)) > 1:
+        raise ValueError(
+            f"labels has the classes {np.unique(labels).tolist()}; {task.name} takes one"
+        )
+    return images, labels
+
+
+def digits_and_labels(images: ArrayLike, labels: ArrayLike) -> tuple[Array, Array]:
+    """Digits (B, 28, 28, 1) and their classes (B,), int64."""
     images, labels = shaped("images", images, ("B", FRAME, FRAME, 1)), np.asarray(labels)
     if not np.issubdtype(labels.dtype, np.integer):
         raise TypeError(f"labels has dtype {labels.dtype}; expected integers")
     if labels.shape != images.shape[:1]:
         raise ValueError(f"labels has shape {labels.shape}; expected ({len(images)},)")
-    if task.together and len(np.unique(labels)) > 1:
-        raise ValueError(
-            f"labels has the classes {np.unique(labels).tolist()}; {task.name} takes one"
-        )
     return images, labels.astype(np.int64)
 
 
@@ -203,10 +214,15 @@ def similarity(angle: Array, scale: Array, shift: Array, size: int) -> Array:
 
 def _room(task: Task, images: Array, scale: Array) -> Array:
     """How many whole pixels a digit may be shifted (B,): its frame and its ink, faded, inside."""
-    radius = np.hypot(*(target_grid((FRAME, FRAME)).transpose(2, 0, 1) * centre(FRAME)))
-    ink = np.max(np.where(images[..., 0] != 0, radius, 0), axis=(1, 2)) + np.sqrt(2)
+    ink = radius(images) + np.sqrt(2)
     reach = np.maximum(FRAME / 2 * scale, ink * scale - 0.5)
     return np.asarray(np.maximum(np.floor(task.size / 2 - reach), 0), int)
+
+
+def radius(images: Array) -> Array:
+    """How far a digit's ink is from the middle of its frame, at most, pixels (B,)."""
+    distance = np.hypot(*(target_grid((FRAME, FRAME)).transpose(2, 0, 1) * centre(FRAME)))
+    return np.asarray(np.max(np.where(images[..., 0] != 0, distance, 0), axis=(1, 2)))
 
 
 def _frame(points: Array, size: int) -> Array:
@@ -222,19 +238,19 @@ def _pulled(task: Task, theta: Array, rng: np.random.Generator) -> Array:
     while fresh.any():  # a corner pulled across a side would turn the frame inside out
         noise = rng.normal(0, task.corners, (np.count_nonzero(fresh), 4, 2))
         pulled[fresh] = corners + noise / centre(task.size)
-        fresh = ~_is_convex(pulled)
+        fresh = ~is_convex(pulled)
     source = SIMILARITY.grid(theta, corners[None])[:, 0]
-    return _four_points(pulled, source)
+    return four_points(pulled, source)
 
 
-def _is_convex(corners: Array) -> Array:
+def is_convex(corners: Array) -> Array:
     """Whether each four points (B, 4, 2) go round once, in the order of CORNERS."""
     x, y = np.moveaxis(np.roll(corners, -1, axis=1) - corners, -1, 0)
     turns = x * np.roll(y, -1, axis=1) - y * np.roll(x, -1, axis=1)
     return np.asarray(np.all(turns > 0, axis=1))
 
 
-def _four_points(target: Array, source: Array) -> Array:
+def four_points(target: Array, source: Array) -> Array:
     """θ (B, 8) of the projective map that takes target (B, 4, 2) to source: eight equations."""
     (x, y), (u, v) = np.moveaxis(target, -1, 0), np.moveaxis(source, -1, 0)
     one, zero = np.ones_like(x), np.zeros_like(x)

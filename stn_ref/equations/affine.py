@@ -1,4 +1,7 @@
-"""§3.2, Eqs. 1 and 2: the affine transformation A_θ, and those whose θ fills in its six numbers."""
+"""§3.2, Eqs. 1 and 2: the affine transformation A_θ, and those whose θ fills in its six numbers.
+
+A matrix that is linear in θ is its own forward mode: Ȧ = A(θ̇).
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,19 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array, number_of_axes, shaped, theta_and_lattice
-from stn_ref.equations.lattice import each_point, homogeneous, over_batch, over_points
+from stn_ref.equations.arguments import (
+    Array,
+    number_of_axes,
+    shaped,
+    tangents,
+    theta_and_lattice,
+)
+from stn_ref.equations.lattice import (
+    each_point,
+    homogeneous,
+    over_batch,
+    over_points,
+)
 from stn_ref.equations.transformation import Transformation, named
 
 
@@ -48,6 +62,23 @@ def affine_grid_backward(dgrid: ArrayLike, theta: ArrayLike, G: ArrayLike) -> tu
     return dtheta.astype(theta.dtype, copy=False), dG.astype(G.dtype, copy=False)
 
 
+@np.errstate(all="ignore")
+def affine_grid_jvp(
+    theta_dot: ArrayLike, G_dot: ArrayLike, theta: ArrayLike, G: ArrayLike
+) -> Array:
+    """How the source points change as A_θ and the target points do.
+
+        (ẋ_i^s, ẏ_i^s)^T = Ȧ_θ (x_i^t, y_i^t, 1)^T + A_θ[:, :2] (ẋ_i^t, ẏ_i^t)^T    Eq. 1
+
+    theta_dot, G_dot  the tangents of θ and G, each in its shape and dtype
+    Returns grid_dot (B, H', W', 2), in the wider dtype of θ and G.
+    """
+    theta, G = _matrix_and_lattice(theta, G)
+    theta_dot, G_dot = tangents(theta_dot, G_dot, theta, G)
+    A_T, A_dot_T = (each_point(A.swapaxes(1, 2), G.shape[-1]) for A in (theta, theta_dot))
+    return np.asarray(homogeneous(G) @ A_dot_T + G_dot @ A_T[..., :-1, :])
+
+
 def _matrix_and_lattice(theta: ArrayLike, G: ArrayLike) -> tuple[Array, Array]:
     """A_θ (B, n, n + 1) and G of n axes; what is of no such shape is held to n = 2."""
     shape = np.shape(theta)[1:]
@@ -85,6 +116,11 @@ def translation_matrix_backward(dA: Array, theta: Array) -> Array:
     return dA[..., -1]
 
 
+def translation_matrix_jvp(theta_dot: Array, theta: Array) -> Array:
+    """[0 0 ṫ_x; 0 0 ṫ_y]."""
+    return attention_matrix(np.concatenate([0 * theta_dot[:, :1], theta_dot], axis=1))
+
+
 def similarity_matrix(theta: Array) -> Array:
     """[a −b t_x; b a t_y] from θ (B, 4) = a, b, t_x, t_y: rotation and scale.     §3.2"""
     a, b, t_x, t_y = theta.T
@@ -111,6 +147,14 @@ def rotation_matrix_backward(dA: Array, theta: Array) -> Array:
     return np.stack([da], axis=1)
 
 
+@np.errstate(all="ignore")
+def rotation_matrix_jvp(theta_dot: Array, theta: Array) -> Array:
+    """ȧ [−sin a −cos a 0; cos a −sin a 0]."""
+    a_dot = theta_dot[:, 0]
+    cos, sin = a_dot * np.cos(theta[:, 0]), a_dot * np.sin(theta[:, 0])
+    return _rows([-sin, -cos, 0], [cos, -sin, 0])
+
+
 def _rows(first: list[Array | int], second: list[Array | int]) -> Array:
     """(B, 2, 3) from entries that are (B,) or constant; laid out as the equation is printed."""
     entries = np.broadcast_arrays(*[e for e in first + second if isinstance(e, np.ndarray)])
@@ -126,6 +170,7 @@ def _within_affine(
     identity: ArrayLike,
     A: Callable[[Array], Array],
     A_backward: Callable[[Array, Array], Array],
+    A_jvp: Callable[[Array, Array], Array] | None = None,
 ) -> Transformation:
     """The transformation whose θ makes an affine matrix A(θ): Eq. 1 does the rest."""
     parameters = np.shape(identity)
@@ -141,6 +186,12 @@ def _within_affine(
         dA, dG = affine_grid_backward(dgrid, A(theta), G)
         return A_backward(dA, theta), dG
 
+    def grid_jvp(theta_dot: ArrayLike, G_dot: ArrayLike, theta: ArrayLike, G: ArrayLike) -> Array:
+        theta, G = theta_and_lattice(theta, G, parameters, axes)
+        theta_dot, G_dot = tangents(theta_dot, G_dot, theta, G)
+        A_dot = A_jvp(theta_dot, theta) if A_jvp else A(theta_dot)
+        return affine_grid_jvp(A_dot, G_dot, A(theta), G)
+
     def matrix(theta: ArrayLike) -> Array:
         theta = shaped("theta", theta, ("B", *parameters))
         last = np.broadcast_to(np.eye(axes + 1, dtype=theta.dtype)[-1:], (len(theta), 1, axes + 1))
@@ -152,9 +203,8 @@ def _within_affine(
         dmatrix = shaped("dmatrix", dmatrix, (len(theta), axes + 1, axes + 1))
         return A_backward(dmatrix[:, :-1], theta).astype(theta.dtype)
 
-    return Transformation(
-        name, lambda: np.array(identity, float), grid, grid_backward, matrix, matrix_backward
-    )
+    start = np.array(identity, float)
+    return Transformation(name, start.copy, grid, grid_backward, matrix, matrix_backward, grid_jvp)
 
 
 def affine(axes: int) -> Transformation:
@@ -181,11 +231,14 @@ def translation(axes: int) -> Transformation:
     Raises ValueError if axes is none of these.
     """
     name, start = named("translation", axes), np.zeros(number_of_axes(axes))
-    return _within_affine(name, start, translation_matrix, translation_matrix_backward)
+    columns = translation_matrix, translation_matrix_backward, translation_matrix_jvp
+    return _within_affine(name, start, *columns)
 
 
 AFFINE, ATTENTION, TRANSLATION = affine(2), attention(2), translation(2)
 SIMILARITY = _within_affine(
     "similarity", [1, 0, 0, 0], similarity_matrix, similarity_matrix_backward
 )
-ROTATION = _within_affine("rotation", [0], rotation_matrix, rotation_matrix_backward)
+ROTATION = _within_affine(
+    "rotation", [0], rotation_matrix, rotation_matrix_backward, rotation_matrix_jvp
+)

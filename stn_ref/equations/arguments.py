@@ -44,7 +44,7 @@ def floating(name: str, value: ArrayLike) -> Array:
 
 
 def like(name: str, array: Array, other_name: str, other: Array) -> Array:
-    """A gradient has the dtype of the array that it is the gradient of."""
+    """A gradient or a tangent has the dtype of its array."""
     if array.dtype.type is not other.dtype.type:
         raise TypeError(
             f"{name} has dtype {array.dtype} and {other_name} has {other.dtype}; they must agree: "
@@ -64,6 +64,11 @@ def shaped(name: str, value: ArrayLike, expected: Sequence[int | str]) -> Array:
         wanted = ", ".join(str(axis) for axis in expected) + ("," if len(expected) == 1 else "")
         raise ValueError(f"{name} has shape {array.shape}; expected ({wanted})")
     return array
+
+
+def tangent(name: str, value: ArrayLike, of: str, array: Array) -> Array:
+    """A tangent has the shape and the dtype of the array along which it points."""
+    return like(name, shaped(name, value, array.shape), of, array)
 
 
 def feature_map(U: ArrayLike, axes: int | None = None) -> Array:
@@ -106,6 +111,11 @@ def theta_and_lattice(
     if G.ndim == axes + 2 and len(G) != len(theta):
         raise ValueError(f"G has batch {len(G)} and theta has {len(theta)}; they must be equal")
     return theta, G
+
+
+def tangents(theta_dot: ArrayLike, G_dot: ArrayLike, theta: Array, G: Array) -> tuple[Array, Array]:
+    """Those of θ and G."""
+    return tangent("theta_dot", theta_dot, "theta", theta), tangent("G_dot", G_dot, "G", G)
 
 
 def number_of_axes(axes: object) -> int:

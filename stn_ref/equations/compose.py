@@ -7,8 +7,14 @@ from math import prod
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array, shaped, theta_and_lattice
-from stn_ref.equations.transformation import Transformation, checked, has_matrix, size_of_matrix
+from stn_ref.equations.arguments import Array, shaped, tangents, theta_and_lattice
+from stn_ref.equations.transformation import (
+    Transformation,
+    checked,
+    forward_mode,
+    has_matrix,
+    size_of_matrix,
+)
 
 
 def compose(outer: Transformation, inner: Transformation) -> Transformation:
@@ -48,6 +54,13 @@ def compose(outer: Transformation, inner: Transformation) -> Transformation:
         dsecond, dG = inner.grid_backward(dmiddle, second, G)
         return joined(dfirst, dsecond), dG
 
+    def grid_jvp(theta_dot: ArrayLike, G_dot: ArrayLike, theta: ArrayLike, G: ArrayLike) -> Array:
+        theta, G = theta_and_lattice(theta, G, (total,), None)
+        theta_dot, G_dot = tangents(theta_dot, G_dot, theta, G)
+        (first, second), (first_dot, second_dot) = parts(theta), parts(theta_dot)
+        middle_dot = forward_mode(inner)(second_dot, G_dot, second, G)
+        return forward_mode(outer)(first_dot, middle_dot, first, inner.grid(second, G))
+
     @np.errstate(all="ignore")
     def matrix(theta: ArrayLike) -> Array:
         assert outer.matrix and inner.matrix
@@ -64,5 +77,7 @@ def compose(outer: Transformation, inner: Transformation) -> Transformation:
 
     name = f"{outer.name} after {inner.name}"
     if both:
-        return Transformation(name, identity, grid, grid_backward, matrix, matrix_backward)
-    return Transformation(name, identity, grid, grid_backward)
+        return Transformation(
+            name, identity, grid, grid_backward, matrix, matrix_backward, grid_jvp
+        )
+    return Transformation(name, identity, grid, grid_backward, grid_jvp=grid_jvp)

@@ -6,13 +6,13 @@ comparison that multiplies it: `(abs(t) < 1) * (1 - abs(t))`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from stn_ref.equations.arguments import Array, choice, coordinates
+from stn_ref.equations.arguments import Array, choice, coordinates, number
 
 Function = Callable[[Any, tuple[float, ...]], Any]
 
@@ -27,6 +27,8 @@ class Kernel:
     dk_dphi  dk_dphi(t, Phi), a tuple of len(Phi): the derivative for each parameter
     support  the half-width, in pixels
     normalises  the kernel whose weights at a point this one divides by their sum, if it does
+    d2k      d2k(t, Phi), the right second derivative, piecewise: where k or k′ jumps, the δ is left
+             out. Optional, and for NumPy alone: second derivatives of the sampler ask for it
     """
 
     name: str
@@ -36,6 +38,7 @@ class Kernel:
     dk_dphi: Callable[[Any, tuple[float, ...]], tuple[Any, ...]]
     support: float
     normalises: Kernel | None = None
+    d2k: Function | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.support < np.inf:
@@ -55,8 +58,30 @@ def per_axis(kernel: Kernel | tuple[Kernel, ...], axes: int = 2) -> tuple[Kernel
     return each
 
 
+def no_curvature(t: Any, phi: tuple[float, ...]) -> Any:
+    """0, for a k that is straight between its knots.
+
+    As a distribution the k″ of Eq. 5 is δ(t + 1) − 2δ(t) + δ(t − 1), that of a hat alike but wider,
+    and that of Eq. 4 two δ′.
+    """
+    return 0.0 * t
+
+
 def no_parameters(t: Any, phi: tuple[float, ...]) -> tuple[Any, ...]:
     return ()
+
+
+def phi_tangents(
+    Phi_dot: Sequence[Sequence[float]] | None, kernels: tuple[Kernel, ...]
+) -> list[tuple[float, ...]]:
+    """Φ̇ of every axis, alike in shape to Φ."""
+    if Phi_dot is None:
+        return [(0.0,) * len(kernel.Phi) for kernel in kernels]
+    each = [tuple(number("Phi_dot", p) for p in dots) for dots in Phi_dot]
+    lengths = [len(kernel.Phi) for kernel in kernels]
+    if [len(dots) for dots in each] != lengths:
+        raise ValueError(f"Phi_dot is {Phi_dot!r}; expected, one an axis, {lengths} numbers")
+    return each
 
 
 EPS = 2.0**-52
@@ -89,7 +114,7 @@ def integer_dk(t: Any, phi: tuple[float, ...]) -> Any:
     return 0.0 * t
 
 
-INTEGER = Kernel("integer", (), integer, integer_dk, no_parameters, 0.5)
+INTEGER = Kernel("integer", (), integer, integer_dk, no_parameters, 0.5, d2k=no_curvature)
 
 
 # Eq. 5: the hat over one pixel.
@@ -105,7 +130,7 @@ def bilinear_dk(t: Any, phi: tuple[float, ...]) -> Any:
     return 1.0 * ((t >= -1) & (t < 0)) - 1.0 * ((t >= 0) & (t < 1))
 
 
-BILINEAR = Kernel("bilinear", (), bilinear, bilinear_dk, no_parameters, 1.0)
+BILINEAR = Kernel("bilinear", (), bilinear, bilinear_dk, no_parameters, 1.0, d2k=no_curvature)
 
 
 # One-sided derivatives at a knot.
@@ -138,3 +163,19 @@ def derivative(kernel: Kernel, t: Array, tie: str) -> Array:
         return np.asarray(kernel.dk(t, kernel.Phi))
     left = -kernel.dk(-t, kernel.Phi)
     return np.asarray(left if tie == "left" else (kernel.dk(t, kernel.Phi) + left) / 2)
+
+
+def second_derivative(kernel: Kernel, t: Array, tie: str) -> Array:
+    """k″(t), of t's shape, from the same side; k″ is even, so from the left it is that of −t.
+
+    Raises ValueError if the kernel's row has no d2k.
+    """
+    if kernel.d2k is None:
+        raise ValueError(
+            f"kernel {kernel.name} has no d2k; second derivatives need this column of its row, "
+            "d2k(t, Phi), the right second derivative"
+        )
+    right, left = (np.asarray(kernel.d2k(s * t, kernel.Phi)) for s in (1, -1))
+    if tie == "central":
+        return np.asarray((right + left) / 2)
+    return left if tie == "left" else right

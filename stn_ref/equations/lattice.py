@@ -39,6 +39,10 @@ def target_grid(size: Size, *, align_corners: bool = True) -> Array:
     Returns G (H', W', 2), normalised, (x, y), float64. An axis of one pixel has G = 0. Of a signal,
     (W',), it is (W', 1), of a volume, (D', H', W'), it is (D', H', W', 3), last axis (x, y, z).
     Raises TypeError or ValueError if size is not one to three integers of at least 0.
+
+    >>> stn_ref.equations.target_grid((2, 3))[..., 0]
+    array([[-1.,  0.,  1.],
+           [-1.,  0.,  1.]])
     """
     size, ac = whole_size(size, None), flag("align_corners", align_corners)
     y_and_x = np.meshgrid(*(_normalised_axis(S, ac) for S in size), indexing="ij")
@@ -104,6 +108,22 @@ def to_pixels_backward(dxy: ArrayLike, size: Size, *, align_corners: bool = True
     dxy = points("dxy", dxy, len(size))
     scale, _ = _pixel_map(size, align_corners, dxy.dtype)
     return dxy * scale
+
+
+@np.errstate(all="ignore")
+def to_pixels_jvp(grid_dot: ArrayLike, size: Size, *, align_corners: bool = True) -> Array:
+    """How the pixels change as the normalised points do: by the same slope.
+
+        ẋ = c̃ ẋ^s                                                             §3.2
+
+    grid_dot  (B, H', W', 2)  how the source points change, normalised
+    size      (H, W) of the input feature map
+    Returns xy_dot (B, H', W', 2), in grid_dot's dtype.
+    """
+    size = whole_size(size, None, least=1)
+    grid_dot = points("grid_dot", grid_dot, len(size))
+    scale, _ = _pixel_map(size, align_corners, grid_dot.dtype)
+    return grid_dot * scale
 
 
 def _pixel_map(size: Size, align_corners: bool, dtype: np.dtype[np.generic]) -> tuple[Array, Array]:

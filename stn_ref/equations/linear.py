@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array, shaped, sides, theta_and_lattice
+from stn_ref.equations.arguments import Array, shaped, sides, tangents, theta_and_lattice
 from stn_ref.equations.lattice import each_point, over_batch, over_points
 from stn_ref.equations.transformation import Transformation
 
@@ -27,6 +27,7 @@ def linear(
     identity: ArrayLike,
     *,
     name: str = "linear",
+    basis_jvp: Callable[[Array, Array], Array] | None = None,
 ) -> Linear:
     """The transformation of a basis.
 
@@ -36,6 +37,7 @@ def linear(
     basis_backward  basis_backward(dB, G) → dG
     identity        (K, 2)  θ of the identity: often where the basis is anchored, such as
                             control points or vertices; (K, n) for n axes
+    basis_jvp       basis_jvp(G_dot, G) → B_dot (…, K), for forward mode
     θ is (B, K, 2), or (B, K, n). Returns a Transformation that also has `basis` and
     `basis_gradient(dgrid, theta)` → dB = dgrid M_θ, (B, H', W', K).
     Raises TypeError or ValueError if identity has another form.
@@ -64,11 +66,28 @@ def linear(
         dG = shaped("basis_backward(dB, G)", basis_backward(dB, G), G.shape)
         return dtheta.astype(theta.dtype, copy=False), dG.astype(G.dtype, copy=False)
 
+    @np.errstate(all="ignore")
+    def grid_jvp(theta_dot: ArrayLike, G_dot: ArrayLike, theta: ArrayLike, G: ArrayLike) -> Array:
+        theta, G = theta_and_lattice(theta, G, start.shape, n)
+        theta_dot, G_dot = tangents(theta_dot, G_dot, theta, G)
+        if basis_jvp is None:
+            raise ValueError(f"{name} has no basis_jvp(G_dot, G) → B_dot; forward mode needs it")
+        B = checked_basis(G)
+        B_dot = shaped("basis_jvp(G_dot, G)", basis_jvp(G_dot, G), B.shape)
+        grid_dot = B_dot @ each_point(theta, n) + B @ each_point(theta_dot, n)
+        return np.asarray(grid_dot, np.result_type(theta_dot, G_dot))
+
     def basis_gradient(dgrid: ArrayLike, theta: ArrayLike) -> Array:
         theta = shaped("theta", theta, ("B", *start.shape))
         dgrid = shaped("dgrid", dgrid, (len(theta), *sides(n), n))
         return np.asarray(dgrid @ each_point(theta.swapaxes(1, 2), n))
 
     return Linear(
-        name, start.copy, grid, grid_backward, basis=checked_basis, basis_gradient=basis_gradient
+        name,
+        start.copy,
+        grid,
+        grid_backward,
+        grid_jvp=grid_jvp,
+        basis=checked_basis,
+        basis_gradient=basis_gradient,
     )

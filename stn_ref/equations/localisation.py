@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array, feature_map, floating, shaped
+from stn_ref.equations.arguments import Array, feature_map, floating, shaped, tangent
 
 Layer: TypeAlias = tuple[Array, Array]  # W (F, units), b (units,); the last to θ's shape
 
@@ -83,6 +83,40 @@ def f_loc_backward(
     return delta.reshape(U.shape).astype(U.dtype, copy=False), dlayers
 
 
+@np.errstate(all="ignore")
+def f_loc_jvp(
+    U_dot: ArrayLike, layers_dot: Sequence[Layer], U: ArrayLike, layers: Sequence[Layer]
+) -> Array:
+    """How θ changes as the feature map and every weight do.
+
+        ḣ_l = [h_l > 0] (ḣ_{l−1} W_l + h_{l−1} Ẇ_l + ḃ_l),   ḣ_0 = U̇                     §3.1
+
+    U_dot       (B, H, W, C)  U̇, in U's dtype
+    layers_dot  [(Ẇ, ḃ), …]   alike in structure, shapes and dtypes to layers
+    Returns theta_dot, in θ's shape and dtype.
+    Raises TypeError or ValueError if an argument has another form.
+    """
+    theta, h, layers = _forward(U, layers)
+    U = feature_map(U)
+    h_dot = tangent("U_dot", U_dot, "U", U).reshape(h[0].shape)
+    if len(layers_dot) != len(layers):
+        raise ValueError(f"layers_dot has {len(layers_dot)} layers; expected {len(layers)}")
+    for l, (W, b) in enumerate(layers):
+        W_dot, b_dot = _pair("layers_dot", l, layers_dot[l])
+        W_dot = tangent(f"layers_dot[{l}] W", W_dot, f"layers[{l}] W", W)
+        b_dot = tangent(f"layers_dot[{l}] b", b_dot, f"layers[{l}] b", b)
+        h_dot = np.tensordot(h_dot, W, 1) + np.tensordot(h[l], W_dot, 1) + b_dot
+        if l + 1 < len(layers):
+            h_dot = (h[l + 1] > 0) * h_dot
+    return h_dot
+
+
+def _pair(name: str, l: int, layer: object) -> Layer:
+    if not isinstance(layer, tuple | list) or len(layer) != 2:
+        raise TypeError(f"{name}[{l}] is a {type(layer).__name__}; expected a pair (W, b)")
+    return layer[0], layer[1]
+
+
 def _forward(U: ArrayLike, layers: Sequence[Layer]) -> tuple[Array, list[Array], list[Layer]]:
     """θ, the input of every layer, and the layers, checked."""
     U = feature_map(U)
@@ -90,10 +124,9 @@ def _forward(U: ArrayLike, layers: Sequence[Layer]) -> tuple[Array, list[Array],
         raise ValueError("layers is empty; expected at least the final regression layer")
     h, checked = [U.reshape(len(U), prod(U.shape[1:]))], []
     for l, layer in enumerate(layers):
-        if not isinstance(layer, tuple | list) or len(layer) != 2:
-            raise TypeError(f"layers[{l}] is a {type(layer).__name__}; expected a pair (W, b)")
-        b = floating(f"layers[{l}] b", layer[1])
-        W = shaped(f"layers[{l}] W", layer[0], (h[l].shape[1], *b.shape))
+        W, b = _pair("layers", l, layer)
+        b = floating(f"layers[{l}] b", b)
+        W = shaped(f"layers[{l}] W", W, (h[l].shape[1], *b.shape))
         checked.append((W, b))
         h.append(np.tensordot(h[l], W, 1) + b)
         if l < len(layers) - 1:

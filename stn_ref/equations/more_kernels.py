@@ -8,12 +8,20 @@ from typing import Any
 import numpy as np
 
 from stn_ref.equations.arguments import number
-from stn_ref.equations.kernels import BILINEAR, INTEGER, Kernel, no_parameters, per_axis, shift
+from stn_ref.equations.kernels import (
+    BILINEAR,
+    INTEGER,
+    Kernel,
+    no_curvature,
+    no_parameters,
+    per_axis,
+    shift,
+)
 
 
 def keys(a: float = -0.75) -> Kernel:
     """Keys' cubic convolution, Φ = (a,): −¾ and −½ are both in use, −½ reproduces quadratics."""
-    return Kernel("keys", (number("a", a),), keys_k, keys_dk, keys_dk_dphi, 2.0)
+    return Kernel("keys", (number("a", a),), keys_k, keys_dk, keys_dk_dphi, 2.0, d2k=keys_d2k)
 
 
 def keys_k(t: Any, phi: tuple[float, ...]) -> Any:
@@ -36,6 +44,14 @@ def keys_dk(t: Any, phi: tuple[float, ...]) -> Any:
     return (1.0 * (t > 0) - 1.0 * (t < 0)) * slope
 
 
+def keys_d2k(t: Any, phi: tuple[float, ...]) -> Any:
+    """6(a+2)|t| − 2(a+3) inside, a(6|t| − 10) outside: it jumps at ±1, unless a = −¾, and at ±2."""
+    a, r = phi[0], abs(t)
+    inner, outer = 6 * (a + 2) * r - 2 * (a + 3), a * (6 * r - 10)
+    near, far = (t >= -1) & (t < 1), (t >= -2) & (t < 2)
+    return far * outer + near * (inner - outer)
+
+
 def keys_dk_dphi(t: Any, phi: tuple[float, ...]) -> tuple[Any, ...]:
     """∂k/∂a = t²(|t| − 1) inside, (|t| − 1)(|t| − 2)² outside."""
     r = abs(t)
@@ -45,7 +61,8 @@ def keys_dk_dphi(t: Any, phi: tuple[float, ...]) -> tuple[Any, ...]:
 
 def hat(width: float) -> Kernel:
     """A hat of any half-width, Φ = (width,), not normalised: whole widths sum to width."""
-    return Kernel("hat", (_positive("width", width),), hat_k, hat_dk, hat_dk_dphi, float(width))
+    Phi = (_positive("width", width),)
+    return Kernel("hat", Phi, hat_k, hat_dk, hat_dk_dphi, Phi[0], d2k=no_curvature)
 
 
 def hat_k(t: Any, phi: tuple[float, ...]) -> Any:
@@ -68,7 +85,8 @@ def hat_dk_dphi(t: Any, phi: tuple[float, ...]) -> tuple[Any, ...]:
 def gaussian(sigma: float) -> Kernel:
     """A Gaussian, cut at six standard deviations, Φ = (sigma,)."""
     Phi = (_positive("sigma", sigma),)
-    return Kernel("gaussian", Phi, gaussian_k, gaussian_dk, gaussian_dk_dphi, 6 * Phi[0])
+    columns = gaussian_k, gaussian_dk, gaussian_dk_dphi, 6 * Phi[0]
+    return Kernel("gaussian", Phi, *columns, d2k=gaussian_d2k)
 
 
 def gaussian_k(t: Any, phi: tuple[float, ...]) -> Any:
@@ -83,6 +101,13 @@ def gaussian_dk(t: Any, phi: tuple[float, ...]) -> Any:
     inside = abs(t) < 6 * phi[0]
     z = inside * t / phi[0]
     return -z / phi[0] * np.exp(-z * z / 2)
+
+
+def gaussian_d2k(t: Any, phi: tuple[float, ...]) -> Any:
+    """(t²/σ² − 1)/σ² k(t)."""
+    inside = abs(t) < 6 * phi[0]
+    z = inside * t / phi[0]
+    return inside * (z * z - 1) / phi[0] / phi[0] * np.exp(-z * z / 2)
 
 
 def gaussian_dk_dphi(t: Any, phi: tuple[float, ...]) -> tuple[Any, ...]:
@@ -127,7 +152,24 @@ def lanczos(lobes: int = 3) -> Kernel:
         change = np.pi * (a * cos * window + sin * edge) - 2 * a * sin * window / (t + near)
         return (abs(t) < a) * (near * series + (1 - near) * change / (x + near))
 
-    return Kernel(f"lanczos{a}", (), k, dk, no_parameters, float(a))
+    def d2k(t: Any, phi: tuple[float, ...]) -> Any:
+        """π² (j″w + 2j′w′/a + jw″/a²), with j = sin u/u at u = πt and w at u = πt/a."""
+        (j, dj, d2j), (w, dw, d2w) = _sinc(np.pi * t), _sinc(np.pi * t / a)
+        bend = d2j * w + 2 * dj * dw / a + j * d2w / (a * a)
+        return ((t >= -a) & (t < a)) * np.pi * np.pi * bend
+
+    return Kernel(f"lanczos{a}", (), k, dk, no_parameters, float(a), d2k=d2k)
+
+
+def _sinc(u: Any) -> tuple[Any, Any, Any]:
+    """j = sin u/u, j′ and j″ = ⅔r − j, where r = −3j′/u; near 0 by series, for quotients cancel."""
+    near, v = abs(u) < 0.8, u * u
+    far = np.where(near, 1.0, u)
+    j = 1 - v / 72 * (1 - v / 110 * (1 - v / 156 * (1 - v / 210)))
+    j = np.where(near, 1 - v / 6 * (1 - v / 20 * (1 - v / 42 * j)), np.sin(far) / far)
+    r = 1 - v / 54 * (1 - v / 88 * (1 - v / 130 * (1 - v / 180)))
+    r = np.where(near, 1 - v / 10 * (1 - v / 28 * r), 3 * (j - np.cos(far)) / (far * far))
+    return j, -u * r / 3, 2 * r / 3 - j
 
 
 def bspline(order: int) -> Kernel:
@@ -135,8 +177,8 @@ def bspline(order: int) -> Kernel:
     rows = (
         INTEGER,
         BILINEAR,
-        Kernel("bspline2", (), quadratic_k, quadratic_dk, no_parameters, 1.5),
-        Kernel("bspline3", (), cubic_k, cubic_dk, no_parameters, 2.0),
+        Kernel("bspline2", (), quadratic_k, quadratic_dk, no_parameters, 1.5, d2k=quadratic_d2k),
+        Kernel("bspline3", (), cubic_k, cubic_dk, no_parameters, 2.0, d2k=cubic_d2k),
     )
     return rows[_count("order", order, 0, 3)]
 
@@ -153,6 +195,12 @@ def quadratic_dk(t: Any, phi: tuple[float, ...]) -> Any:
     return -sign * ((r < 0.5) * 2 * r + ((r >= 0.5) & (r < 1.5)) * (1.5 - r))
 
 
+def quadratic_d2k(t: Any, phi: tuple[float, ...]) -> Any:
+    """−2 inside, 1 outside."""
+    inner, whole = (t >= -0.5) & (t < 0.5), (t >= -1.5) & (t < 1.5)
+    return 1.0 * whole - 3.0 * inner
+
+
 def cubic_k(t: Any, phi: tuple[float, ...]) -> Any:
     """⅔ − t² + |t|³/2 for |t| < 1, (2 − |t|)³/6 for 1 ≤ |t| < 2.                  §3.3"""
     r = abs(t)
@@ -165,6 +213,12 @@ def cubic_dk(t: Any, phi: tuple[float, ...]) -> Any:
     r, sign = abs(t), 1.0 * (t > 0) - 1.0 * (t < 0)
     inner, outer = r * (1.5 * r - 2), -(2 - r) * (2 - r) / 2
     return sign * ((r < 1) * inner + ((r >= 1) & (r < 2)) * outer)
+
+
+def cubic_d2k(t: Any, phi: tuple[float, ...]) -> Any:
+    """3|t| − 2 inside, 2 − |t| outside: without a jump."""
+    r = abs(t)
+    return (r < 1) * (3 * r - 2) + ((r >= 1) & (r < 2)) * (2 - r)
 
 
 def normalised(kernel: Kernel) -> Kernel:
@@ -196,8 +250,17 @@ def normalised(kernel: Kernel) -> Kernel:
         own = kernel.dk_dphi(t, phi)
         return tuple(over(d - k(t, phi) * dS_i, S) for d, dS_i in zip(own, dS, strict=True))
 
-    name = f"normalised {kernel.name}"
-    return Kernel(name, kernel.Phi, k, dk, dk_dphi, kernel.support, normalises=kernel)
+    def d2k(t: Any, phi: tuple[float, ...]) -> Any:
+        """(k/S)″ = (k″ − 2 (k/S)′ S′ − k/S S″)/S."""
+        assert kernel.d2k is not None
+        near = [shift(t, j, kernel.support) for j in steps]
+        S, dS, d2S = (sum(f(u, phi) for u in near) for f in (kernel.k, kernel.dk, kernel.d2k))
+        q = over(kernel.k(t, phi), S)
+        dq = over(kernel.dk(t, phi) - q * dS, S)
+        return over(kernel.d2k(t, phi) - 2 * dq * dS - q * d2S, S)
+
+    name, columns = f"normalised {kernel.name}", (k, dk, dk_dphi, kernel.support, kernel)
+    return Kernel(name, kernel.Phi, *columns, None if kernel.d2k is None else d2k)
 
 
 def _count(name: str, value: int, least: int, most: int) -> int:

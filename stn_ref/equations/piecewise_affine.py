@@ -42,18 +42,26 @@ def piecewise_affine(vertices: ArrayLike, triangles: ArrayLike) -> Linear:
         here = np.take_along_axis(coordinates, triangle[..., None, None], axis=-2)
         return triangle, here[..., 0, :]
 
-    def basis(G: Array) -> Array:
-        triangle, coordinates = located(G)
-        B = np.zeros((*G.shape[:-1], len(corners)))
+    def placed(triangle: Array, coordinates: Array) -> Array:
+        """A column for each vertex, 0 for those of other triangles: (…, K)."""
+        B = np.zeros((*triangle.shape, len(corners)))
         np.put_along_axis(B, mesh[triangle], coordinates, axis=-1)
         return B
+
+    def basis(G: Array) -> Array:
+        return placed(*located(G))
 
     def basis_backward(dB: Array, G: Array) -> Array:
         triangle, _ = located(G)
         d = np.take_along_axis(dB, mesh[triangle], axis=-1)
         return np.asarray(np.einsum("...k,...kl->...l", d, to_barycentric[triangle][..., :2]))
 
-    return linear(basis, basis_backward, corners, name="piecewise affine")
+    def basis_jvp(G_dot: Array, G: Array) -> Array:
+        triangle, _ = located(G)
+        slopes = to_barycentric[triangle][..., :2]
+        return placed(triangle, np.einsum("...kl,...l->...k", slopes, G_dot))
+
+    return linear(basis, basis_backward, corners, name="piecewise affine", basis_jvp=basis_jvp)
 
 
 def _mesh(triangles: ArrayLike, count: int) -> Array:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array, shaped, theta_and_lattice
-from stn_ref.equations.lattice import homogeneous, over_batch, over_points
+from stn_ref.equations.arguments import Array, shaped, tangents, theta_and_lattice
+from stn_ref.equations.lattice import (
+    each_point,
+    homogeneous,
+    over_batch,
+    over_points,
+)
 from stn_ref.equations.transformation import Transformation
 
 
@@ -52,6 +57,26 @@ def projective_grid_backward(
     return dtheta, dG.astype(G.dtype, copy=False)
 
 
+@np.errstate(all="ignore")
+def projective_grid_jvp(
+    theta_dot: ArrayLike, G_dot: ArrayLike, theta: ArrayLike, G: ArrayLike
+) -> Array:
+    """How the source points change; where w is 0 they do not.
+
+        (ṗ, q̇, ẇ)^T = Ḣ_θ (x^t, y^t, 1)^T + H_θ[:, :2] (ẋ^t, ẏ^t)^T,   ẋ^s = (ṗ − x^s ẇ)/w   §3.2
+
+    theta_dot, G_dot  the tangents of θ and G, each in its shape and dtype
+    Returns grid_dot (B, H', W', 2), in the wider dtype of θ and G.
+    """
+    theta, G = theta_and_lattice(theta, G, (8,), 2)
+    theta_dot, G_dot = tangents(theta_dot, G_dot, theta, G)
+    slopes, H_dot = projective_matrix(theta)[..., :2], projective_matrix_jvp(theta_dot, theta)
+    slopes_T, H_dot_T = (each_point(M.swapaxes(1, 2), 2) for M in (slopes, H_dot))
+    p, p_dot = _project(theta, G), homogeneous(G) @ H_dot_T + G_dot @ slopes_T
+    w, w_dot = p[..., 2:], p_dot[..., 2:]
+    return np.where(w == 0, 0, (p_dot[..., :2] - p[..., :2] / w * w_dot) / w)
+
+
 def projective_matrix(theta: ArrayLike) -> Array:
     """H_θ (B, 3, 3) from θ (B, 8): h₃₃ = 1."""
     theta = shaped("theta", theta, ("B", 8))
@@ -66,6 +91,11 @@ def projective_matrix_backward(dmatrix: ArrayLike, theta: ArrayLike) -> Array:
     return dmatrix.reshape(len(theta), 9)[:, :8].astype(theta.dtype)
 
 
+def projective_matrix_jvp(theta_dot: Array, theta: Array) -> Array:
+    """Ḣ_θ (B, 3, 3): ḣ₃₃ = 0."""
+    return projective_matrix(theta_dot) * (np.arange(9) < 8).reshape(3, 3)
+
+
 def _project(theta: Array, G: Array) -> Array:
     """(p, q, w) of every point, (B, H', W', 3)."""
     return np.asarray(homogeneous(G) @ projective_matrix(theta).swapaxes(1, 2)[:, None])
@@ -78,4 +108,5 @@ PROJECTIVE = Transformation(
     projective_grid_backward,
     projective_matrix,
     projective_matrix_backward,
+    projective_grid_jvp,
 )

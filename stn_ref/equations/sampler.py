@@ -1,4 +1,4 @@
-"""§3.3, differentiable image sampling: Eq. 3, its gradients Eqs. 6 and 7, and dΦ.
+"""§3.3, differentiable image sampling: Eq. 3, its gradients Eqs. 6 and 7, dΦ, and forward mode.
 
 Everything is computed in float64, or wider if the arguments are, and rounded once at the end.
 
@@ -9,12 +9,9 @@ order (x, y, z) of a point's coordinates: U's sides backwards.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import reduce
-from itertools import product
+from collections.abc import Sequence
 from math import prod
 from operator import mul
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,9 +23,29 @@ from stn_ref.equations.arguments import (
     like,
     points,
     shaped,
+    tangent,
 )
-from stn_ref.equations.kernels import BILINEAR, Kernel, checked_tie, derivative, per_axis, shift
-from stn_ref.equations.padding import NOWHERE, lost, padding_rule
+from stn_ref.equations.gather import (
+    add_at,
+    combinations,
+    lengths,
+    no_place,
+    pixels,
+    product_rule,
+    times,
+    where_it_matters,
+    zeros,
+)
+from stn_ref.equations.kernels import (
+    BILINEAR,
+    Kernel,
+    checked_tie,
+    derivative,
+    per_axis,
+    phi_tangents,
+    shift,
+)
+from stn_ref.equations.padding import padding_rule
 from stn_ref.equations.taps import taps
 
 Kernels = Kernel | tuple[Kernel, ...]
@@ -47,7 +64,7 @@ def sample_dense(U: ArrayLike, xy: ArrayLike, *, kernel: Kernels = BILINEAR) -> 
     Returns V (B, H', W', C), in U's dtype.
     Raises TypeError or ValueError if U, xy or kernel has another form.
     """
-    U, xy, kernels, _ = _checked(U, xy, kernel, "zeros", 0.0)
+    U, xy, kernels, _ = checked_inputs(U, xy, kernel, "zeros", 0.0)
     wide = np.result_type(U, xy, np.float64)
 
     def weights(x: Array, size: int, kernel: Kernel) -> Array:
@@ -57,7 +74,7 @@ def sample_dense(U: ArrayLike, xy: ArrayLike, *, kernel: Kernels = BILINEAR) -> 
         return np.where(np.isnan(x), np.nan, kernel.k(t, kernel.Phi))
 
     flat = np.moveaxis(xy.reshape(len(U), prod(xy.shape[1:-1]), len(kernels)), -1, 0)
-    w_x_and_y = [weights(*axis) for axis in zip(flat, _sides(U), kernels, strict=True)]
+    w_x_and_y = [weights(*axis) for axis in zip(flat, lengths(U), kernels, strict=True)]
     V = U.astype(wide)[:, None]
     for w in reversed(w_x_and_y):  # Σ_n, then Σ_m
         V = np.einsum("bin...,bin->bi...", V, w)
@@ -87,15 +104,15 @@ def sample(
     Returns V (B, H', W', C), in U's dtype and memory layout. A point with a NaN has V = NaN.
     Raises TypeError or ValueError if an argument has another form.
     """
-    U, xy, kernels, fill = _checked(U, xy, kernel, padding, fill)
+    U, xy, kernels, fill = checked_inputs(U, xy, kernel, padding, fill)
     wide = np.result_type(U, xy, np.float64)
     xs = np.moveaxis(xy.astype(wide), -1, 0)  # x and y
 
-    V = _zeros(U, (*xy.shape[:-1], U.shape[-1]), wide)
-    axes = zip(xs, _sides(U), kernels, strict=True)
-    for mn, k in _combinations([_weights(*axis, padding) for axis in axes]):
-        V += _pixels(U, mn, fill) * _times(*k)[..., None]
-    V[_gone(xs, padding)] = np.nan
+    V = zeros(U, (*xy.shape[:-1], U.shape[-1]), wide)
+    axes = zip(xs, lengths(U), kernels, strict=True)
+    for mn, k in combinations([_weights(*axis, padding) for axis in axes]):
+        V += pixels(U, mn, fill) * times(*k)[..., None]
+    V[no_place(xs, padding)] = np.nan
     return V.astype(U.dtype, copy=False)
 
 
@@ -126,47 +143,72 @@ def sample_backward(
     dPhi.
     Raises TypeError or ValueError if an argument has another form.
     """
-    U, xy, kernels, fill = _checked(U, xy, kernel, padding, fill)
+    U, xy, kernels, fill = checked_inputs(U, xy, kernel, padding, fill)
     dV = like("dV", shaped("dV", dV, (*xy.shape[:-1], U.shape[-1])), "U", U)
     checked_tie(tie, kernels)
     wide = np.result_type(U, xy, np.float64)
     xs = np.moveaxis(xy.astype(wide), -1, 0)  # x and y
-    gone = _gone(xs, padding)
+    gone = no_place(xs, padding)
     dV = np.where(gone[..., None], 0, dV.astype(wide))
 
-    dU, dxs = _zeros(U, U.shape, wide), [np.zeros_like(x) for x in xs]
+    dU, dxs = zeros(U, U.shape, wide), [np.zeros_like(x) for x in xs]
     dPhi = [np.zeros(len(kernel.Phi)) for kernel in kernels]
-    axes = zip(xs, _sides(U), kernels, strict=True)
+    axes = zip(xs, lengths(U), kernels, strict=True)
     found = [weights_and_slopes(*axis, padding, tie) for axis in axes]
-    for mn, k, dk, dphi in _combinations(found):
-        _add_at(dU, mn, dV * _times(*k)[..., None])
-        pull = np.sum(dV * _pixels(U, mn, fill), axis=-1)  # Σ_c dV^c U_nm^c
+    for mn, k, dk, dphi in combinations(found):
+        add_at(dU, mn, dV * times(*k)[..., None])
+        pull = np.sum(dV * pixels(U, mn, fill), axis=-1)  # Σ_c dV^c U_nm^c
         for a in range(len(kernels)):  # k′ in the place of k: along x, then along y
-            dxs[a] += _times(pull, *k[:a], dk[a], *k[a + 1 :])
-            dPhi[a] += [float(np.sum(_times(pull, *k[:a], d, *k[a + 1 :]))) for d in dphi[a]]
+            dxs[a] += times(pull, *k[:a], dk[a], *k[a + 1 :])
+            dPhi[a] += [float(np.sum(times(pull, *k[:a], d, *k[a + 1 :]))) for d in dphi[a]]
     dxy = np.where(gone[..., None], np.nan, np.stack(dxs, axis=-1))
     return dU.astype(U.dtype, copy=False), dxy.astype(xy.dtype, copy=False), tuple(dPhi)
 
 
-def _sides(U: Array) -> tuple[int, ...]:
-    """W and H: in the order of a point's coordinates."""
-    return U.shape[-2:0:-1]
+@np.errstate(all="ignore")
+def sample_jvp(
+    U_dot: ArrayLike,
+    xy_dot: ArrayLike,
+    U: ArrayLike,
+    xy: ArrayLike,
+    *,
+    Phi_dot: Sequence[Sequence[float]] | None = None,
+    kernel: Kernels = BILINEAR,
+    padding: str = "zeros",
+    fill: float = 0.0,
+    tie: str = "right",
+) -> Array:
+    """How V changes as U, the source points and Φ move: Eqs. 6 and 7 read forwards.
 
+        V̇_i^c = Σ_n Σ_m U̇_nm^c k(x_i − m) k(y_i − n)                          Eq. 6
+              + Σ_n Σ_m U_nm^c [k̇(x_i − m) k(y_i − n) + k(x_i − m) k̇(y_i − n)]
+        k̇(x_i − m) = k′(x_i − m) ẋ_i + Σ_Φ ∂k(x_i − m)/∂Φ_x Φ̇_x               Eq. 7
 
-def _combinations(axes: Sequence[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
-    """(m, n), (k(x − m), k(y − n)), and so on, of every tap of y with every tap of x."""
-    return (tuple(zip(*taps[::-1], strict=True)) for taps in product(*reversed(axes)))
+    U_dot    (B, H, W, C)    U̇, in U's dtype
+    xy_dot   (B, H', W', 2)  ẋ and ẏ, pixels, in xy's dtype
+    Phi_dot  one sequence of len(Φ) an axis, as `sample_backward` returns dPhi; None for Φ̇ = 0
+    The rest is as in `sample_backward`, whose transpose this is, whatever the tie:
+    Σ dV V̇ = Σ dU U̇ + Σ dxy ẋy + Σ dPhi Φ̇. It is linear, then, on a knot too; so where tie="right"
+    meets ẋ < 0 it is not the directional derivative lim_{h↓0} (V(x + hẋ) − V(x))/h, which looks to
+    the left there, as tie="left" does.
+    Returns V_dot (B, H', W', C), in U's dtype and layout. A point with a NaN has V_dot = NaN; at ±∞
+    nothing changes along that axis.
+    Raises TypeError or ValueError if an argument has another form.
+    """
+    U, xy, kernels, fill = checked_inputs(U, xy, kernel, padding, fill)
+    U_dot, xy_dot = tangent("U_dot", U_dot, "U", U), tangent("xy_dot", xy_dot, "xy", xy)
+    checked_tie(tie, kernels)
+    wide = np.result_type(U, xy, np.float64)
+    xs, x_dots = (np.moveaxis(p.astype(wide), -1, 0) for p in (xy, xy_dot))
+    x_dots = np.where(np.isfinite(xs), x_dots, 0)
 
-
-def _times(*factors: Array) -> Array:
-    """Their product, left to right."""
-    return np.asarray(reduce(mul, factors))
-
-
-def _gone(xs: Array, padding: str) -> Array:
-    """Which points are no place at all, on whichever axis."""
-    gone: Array = np.any([lost(x, padding) for x in xs], axis=0)
-    return gone
+    V_dot = zeros(U, (*xy.shape[:-1], U.shape[-1]), wide)
+    axes = zip(x_dots, phi_tangents(Phi_dot, kernels), xs, lengths(U), kernels, strict=True)
+    for mn, k, k_dot in combinations([_weights_and_rates(*axis, padding, tie) for axis in axes]):
+        V_dot += pixels(U_dot, mn, 0) * times(*k)[..., None]
+        V_dot += pixels(U, mn, fill) * product_rule(k, k_dot)[..., None]
+    V_dot[no_place(xs, padding)] = np.nan
+    return V_dot.astype(U.dtype, copy=False)
 
 
 def _weights(x: Array, size: int, kernel: Kernel, padding: str) -> list[tuple[Array, Array]]:
@@ -174,7 +216,7 @@ def _weights(x: Array, size: int, kernel: Kernel, padding: str) -> list[tuple[Ar
     found = []
     for m, t in taps(x, size, kernel.support, padding):
         k = kernel.k(t, kernel.Phi)
-        found.append((_where_it_matters(m, t, kernel, k), k))
+        found.append((where_it_matters(m, t, kernel, k), k))
     return found
 
 
@@ -186,38 +228,25 @@ def weights_and_slopes(
     for m, t in taps(x, size, kernel.support, padding, left=tie in ("left", "central")):
         k, dk = kernel.k(t, kernel.Phi), here * derivative(kernel, t, tie)
         dphi = [here * d for d in kernel.dk_dphi(t, kernel.Phi)]
-        found.append((_where_it_matters(m, t, kernel, k, dk), k, dk, dphi))
+        found.append((where_it_matters(m, t, kernel, k, dk), k, dk, dphi))
     return found
 
 
-def _where_it_matters(m: Array, t: Array, kernel: Kernel, *effects: Array) -> Array:
-    """m, but NOWHERE where the tap is out of the support: a NaN or ∞ there must not be read."""
-    idle = np.all([effect == 0 for effect in effects], axis=0)
-    return np.where(idle & (abs(t) >= kernel.support), NOWHERE, m)
+def _weights_and_rates(
+    x_dot: Array,
+    Phi_dot: tuple[float, ...],
+    x: Array,
+    size: int,
+    kernel: Kernel,
+    padding: str,
+    tie: str,
+) -> list[tuple[Array, Array, Array]]:
+    """m, k and k̇ of each tap."""
+    found = weights_and_slopes(x, size, kernel, padding, tie)
+    return [(m, k, dk * x_dot + sum(map(mul, dphi, Phi_dot))) for m, k, dk, dphi in found]
 
 
-def _pixels(U: Array, mn: Sequence[Array], fill: float) -> Array:
-    """U_nm^c for every point, (B, H', W', C): `fill` outside, 0 where there is no tap."""
-    b = np.arange(len(U)).reshape(-1, *[1] * len(mn))
-    least = reduce(np.minimum, mn)  # NOWHERE is below OUTSIDE, and that below every pixel
-    ground = np.where(least == NOWHERE, 0, fill)
-    u = U[(b, *(np.maximum(m, 0) for m in reversed(mn)))]
-    return np.where((least >= 0)[..., None], u, ground[..., None])
-
-
-def _add_at(dU: Array, mn: Sequence[Array], amount: Array) -> None:
-    """dU_nm^c += amount for every point, the adjoint of _pixels."""
-    at = np.nonzero(reduce(np.minimum, mn) >= 0)
-    np.add.at(dU, (at[0], *(m[at] for m in reversed(mn))), amount[at])
-
-
-def _zeros(U: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Zeros whose axes lie in memory in the order of U's; a broadcast axis of U counts as outer."""
-    order = sorted(range(U.ndim), key=lambda axis: -abs(U.strides[axis]) or -np.inf)
-    return np.zeros([shape[axis] for axis in order], dtype).transpose(np.argsort(order))
-
-
-def _checked(
+def checked_inputs(
     U: ArrayLike, xy: ArrayLike, kernel: Kernels, padding: str, fill: float
 ) -> tuple[Array, Array, tuple[Kernel, ...], float]:
     U = feature_map(U)

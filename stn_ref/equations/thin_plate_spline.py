@@ -53,7 +53,13 @@ def thin_plate_spline(
         slope = d[..., :K] * bend.slope(squared)
         return np.asarray(np.sum(slope[..., None] * offset, axis=-2) + d[..., K : K + n])
 
-    return linear(basis, basis_backward, points, name=named("thin plate spline", n))
+    def basis_jvp(G_dot: Array, G: Array) -> Array:
+        squared, offset = _squared_distances(G, points)
+        bends_dot = bend.slope(squared) * np.sum(offset * G_dot[..., None, :], axis=-1)
+        return np.asarray(np.concatenate([bends_dot, G_dot], axis=-1) @ coefficients[:-1])
+
+    name = named("thin plate spline", n)
+    return linear(basis, basis_backward, points, name=name, basis_jvp=basis_jvp)
 
 
 def spline_condition(

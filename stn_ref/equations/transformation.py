@@ -9,6 +9,8 @@ import numpy as np
 
 from stn_ref.equations.arguments import Array
 
+GridJvp = Callable[[Array, Array, Array, Array], Array]
+
 
 @dataclass(frozen=True)
 class Transformation:
@@ -20,6 +22,9 @@ class Transformation:
                                      batch where G has no batch axis
     matrix(theta)                    (B, 3, 3), where T_θ is a matrix on (x, y, 1)
     matrix_backward(dmatrix, theta)  dtheta
+    grid_jvp(theta_dot, G_dot, theta, G)
+                                     how T_θ(G) changes along (θ̇, Ġ), in T_θ(G)'s shape and dtype;
+                                     optional, forward mode alone asks for it
 
     theta is (B, *identity().shape) and G is (H', W', 2) or (B, H', W', 2); of signals (…, W', 1),
     of volumes (…, D', H', W', 3), and a matrix is one on (x, 1) or (x, y, z, 1). A transformation
@@ -33,12 +38,24 @@ class Transformation:
     grid_backward: Callable[[Array, Array, Array], tuple[Array, Array]]
     matrix: Callable[[Array], Array] | None = None
     matrix_backward: Callable[[Array, Array], Array] | None = None
+    grid_jvp: GridJvp | None = None
 
 
 def has_matrix(transformation: object) -> bool:
     """Whether it is a matrix on (x, y, 1), there and back; a user's record may lack the fields."""
     both = (getattr(transformation, name, None) for name in ("matrix", "matrix_backward"))
     return all(function is not None for function in both)
+
+
+def forward_mode(transformation: Transformation) -> GridJvp:
+    """Its grid_jvp, or a ValueError if it has none; a user's record may lack the field."""
+    grid_jvp: GridJvp | None = getattr(checked(transformation), "grid_jvp", None)
+    if grid_jvp is None:
+        raise ValueError(
+            f"transformation {transformation.name} has no grid_jvp; forward mode needs this "
+            "function of its record, grid_jvp(theta_dot, G_dot, theta, G) → grid_dot"
+        )
+    return grid_jvp
 
 
 def named(name: str, axes: int) -> str:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref.equations.affine import AFFINE
 from stn_ref.equations.arguments import Array, Size, feature_map, shaped, sides
 from stn_ref.equations.kernels import BILINEAR
-from stn_ref.equations.lattice import target_grid, to_pixels, to_pixels_backward
-from stn_ref.equations.localisation import Layer, f_loc, f_loc_backward
-from stn_ref.equations.sampler import Kernels, sample, sample_backward
-from stn_ref.equations.transformation import Transformation
+from stn_ref.equations.lattice import (
+    target_grid,
+    to_pixels,
+    to_pixels_backward,
+    to_pixels_jvp,
+)
+from stn_ref.equations.localisation import Layer, f_loc, f_loc_backward, f_loc_jvp
+from stn_ref.equations.sampler import Kernels, sample, sample_backward, sample_jvp
+from stn_ref.equations.transformation import Transformation, forward_mode
 
 
 def spatial_transformer(
@@ -74,6 +80,39 @@ def spatial_transformer_backward(
     dU_seen, dlayers = f_loc_backward(dtheta, U, layers)
     dU += dU_seen
     return dU, dlayers
+
+
+def spatial_transformer_jvp(
+    U_dot: ArrayLike,
+    layers_dot: Sequence[Layer],
+    U: ArrayLike,
+    layers: Sequence[Layer],
+    *,
+    transformation: Transformation = AFFINE,
+    size: Size | None = None,
+    kernel: Kernels = BILINEAR,
+    padding: str = "zeros",
+    tie: str = "right",
+    align_corners: bool = True,
+) -> Array:
+    """How V changes as U and the weights do: up the stairs with a tangent beside each value.
+
+        θ̇ = ḟ_loc,   ẋy = ∂T_θ(G)/∂θ θ̇,   V̇ = (Eq. 6) U̇ + (Eq. 7) ẋy                  §3.4
+
+    U_dot, layers_dot  tangents, alike to U and layers in structure, shapes and dtypes
+    The rest is as in `spatial_transformer`; tie as in `sample_jvp`.
+    Returns V_dot (B, H', W', C), in U's dtype.
+    Raises TypeError or ValueError if an argument has another form, or the transformation no
+    `grid_jvp`.
+    """
+    U = feature_map(U)
+    size = U.shape[1:-1] if size is None else size
+    G, theta, xy = _localised_grid(U, layers, transformation, size, align_corners)
+
+    theta_dot = f_loc_jvp(U_dot, layers_dot, U, layers)
+    grid_dot = forward_mode(transformation)(theta_dot, np.zeros_like(G), theta, G)
+    xy_dot = to_pixels_jvp(grid_dot, U.shape[1:-1], align_corners=align_corners)
+    return sample_jvp(U_dot, xy_dot, U, xy, tie=tie, kernel=kernel, padding=padding)
 
 
 def _localised_grid(

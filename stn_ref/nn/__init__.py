@@ -10,7 +10,7 @@ from stn_ref.nn.dense import Dense, Flatten, Relu
 from stn_ref.nn.localisation import convolutional, fully_connected
 from stn_ref.nn.losses import softmax_cross_entropy
 from stn_ref.nn.optimisers import SGD, Adam, Cosine, Steps
-from stn_ref.nn.pooling import AveragePool2d, MaxPool2d
+from stn_ref.nn.pooling import AveragePool, AveragePool2d, MaxPool2d, Project
 from stn_ref.nn.training import Training, error_percent, fit
 from stn_ref.nn.transformer import SpatialTransformer, warps
 from stn_ref.nn.trees import cast, count
@@ -19,6 +19,7 @@ from stn_ref.nn.weights import load_weights, save_weights
 __all__ = [
     "SGD",
     "Adam",
+    "AveragePool",
     "AveragePool2d",
     "Conv2d",
     "Cosine",
@@ -26,6 +27,7 @@ __all__ = [
     "Flatten",
     "MaxPool2d",
     "Parallel",
+    "Project",
     "Relu",
     "Sequential",
     "SpatialTransformer",

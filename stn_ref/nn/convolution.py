@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from stn_ref.equations.arguments import Array, shaped
-from stn_ref.nn.layer import Cache, Params, Shape, planes, uniform, whole
+from stn_ref.nn.layer import Cache, Params, Shape, sides_and_channels, uniform, whole
 from stn_ref.nn.patches import add_product
 
 
@@ -42,7 +42,7 @@ class Conv2d:
             whole(name, getattr(self, name), least=least)
 
     def initialise(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
-        H, W, C = planes(self, input_shape)
+        (H, W), C = sides_and_channels(self, input_shape)
         shape = (self.size, self.size, C, self.filters)
         weights, b = uniform(rng, self.size**2 * C, shape, (self.filters,))
         return {"W": weights, "b": b}, (*self._out(H, W), self.filters)

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from stn_ref.equations.arguments import Array
+from stn_ref.equations.arguments import SIDES, Array
 
 Shape: TypeAlias = tuple[int, ...]
 Params: TypeAlias = Any  # nested tuples and dicts of arrays
@@ -17,7 +17,8 @@ Cache: TypeAlias = Any  # what forward keeps for backward
 class Layer(Protocol):
     """A function of weights and a batch, and its gradients.
 
-    Shapes are without the batch axis; x is (B, H, W, C) or (B, F). Weights are made in double
+    Shapes are without the batch axis; x is (B, H, W, C), of signals (B, W, C), of volumes
+    (B, D, H, W, C), or (B, F). Weights are made in double
     precision (`trees.cast` makes them single); y has the wider dtype of weights and x, but a
     transformer's has x's.
     """
@@ -53,13 +54,19 @@ def whole(name: str, value: object, *, least: int = 1) -> int:
     return int(value)
 
 
-def planes(layer: object, input_shape: Sequence[int]) -> tuple[int, int, int]:
-    """(H, W, C), or a ValueError that names the layer."""
-    if len(input_shape) != 3:
+def sides_and_channels(
+    layer: object, input_shape: Sequence[int], axes: Sequence[int] = (2,), why: str = ""
+) -> tuple[Shape, int]:
+    """(H, W) and C, of signals (W,), of volumes (D, H, W); a ValueError that names the layer.
+
+    axes  how many sides there may be, and why, for the message
+    """
+    if len(input_shape) - 1 not in axes:
         name, shape = type(layer).__name__, tuple(input_shape)
-        raise ValueError(f"{name} takes (H, W, C); its input has shape {shape}")
-    H, W, C = input_shape
-    return H, W, C
+        wanted = " or ".join(f"({', '.join((*SIDES[-n:], 'C'))})" for n in axes)
+        raise ValueError(f"{name} takes {wanted}; its input has shape {shape}{why}")
+    *sides, C = input_shape
+    return tuple(sides), C
 
 
 def uniform(rng: np.random.Generator, fan_in: int, *shapes: Shape) -> list[Array]:

@@ -99,6 +99,16 @@ def fit(
     Raises FloatingPointError, which names the step, if a loss or a weight is not finite; the
     checkpoint stays as it was. FileExistsError if there is a checkpoint and `resume` is False,
     ValueError if it is of another training. TypeError or ValueError if an argument is bad.
+
+    >>> from stn_ref.nn import SGD, Dense, error_percent, fit
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.standard_normal((256, 2))
+    >>> labels = (x[:, 0] > 0).astype(int)
+    >>> model = Dense(2)
+    >>> params, _ = model.initialise(rng, (2,))
+    >>> trained = fit(model, params, x, labels, optimiser=SGD(0.1), rng=rng, steps=50)
+    >>> bool(error_percent(model, trained.params, x, labels) < 5)
+    True
     """
     checked_layers(model)
     if isinstance(optimiser, type) or not hasattr(optimiser, "step"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,10 +16,10 @@ from stn_ref.equations.arguments import Array, Size, choice, feature_map, flag, 
 from stn_ref.equations.kernels import per_axis
 from stn_ref.equations.padding import PADDINGS
 from stn_ref.equations.sampler import Kernels
-from stn_ref.equations.transformation import checked
+from stn_ref.equations.transformation import checked, has_matrix, size_of_matrix
 from stn_ref.nn.containers import Network, Sequential, checked_layers
 from stn_ref.nn.dense import Dense, Flatten
-from stn_ref.nn.layer import Cache, Layer, Params, Shape, backward_to_params, planes
+from stn_ref.nn.layer import Cache, Layer, Params, Shape, backward_to_params, sides_and_channels
 
 
 class Warp(NamedTuple):
@@ -39,7 +40,8 @@ class SpatialTransformer:
     localisation  a layer that ends in features; after it come Flatten and Dense, the regression
                   layer, whose weights begin as 0 and whose bias as the identity: V is U at first
     size          (H', W') of the output, the input's if None
-    The rest is as in `stn_ref.transform`.
+    The rest is as in `stn_ref.transform`. Signals (B, W, C) and volumes (B, D, H, W, C) are warped
+    by `affine(1)`, `affine(3)` or another transformation of their axes.
 
     U (B, H, W, C), V (B, H', W', C); params {"f_loc": those of localisation, Flatten and Dense}.
     """
@@ -56,11 +58,20 @@ class SpatialTransformer:
         checked_layers(self.localisation)
         checked(self.transformation)
         if self.size is not None:
-            object.__setattr__(self, "size", whole_size(self.size, least=1))
-        per_axis(self.kernel)
+            object.__setattr__(self, "size", whole_size(self.size, None, least=1))
+        kernels = len(self.kernel) if isinstance(self.kernel, tuple | list) else 2
+        per_axis(self.kernel, min(max(kernels, 1), 3))
         choice("padding", self.padding, tuple(PADDINGS))
         flag("align_corners", self.align_corners)
         choice("backend", self.backend, ("auto", *BACKENDS))
+
+    @cached_property
+    def axes(self) -> tuple[int, ...]:
+        """How many axes the transformation warps; one of a user's may take several numbers."""
+        T = self.transformation
+        if has_matrix(T):
+            return (size_of_matrix(T) - 1,)
+        return tuple(n for n in (1, 2, 3) if _warps(T, n)) or (1, 2, 3)
 
     @property
     def f_loc(self) -> Sequential:
@@ -68,7 +79,11 @@ class SpatialTransformer:
         return Sequential(self.localisation, Flatten(), Dense(self.transformation.identity().size))
 
     def initialise(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
-        *size, C = planes(self, input_shape)
+        why = f", and its transformation is {self.transformation.name}"
+        size, C = sides_and_channels(self, input_shape, self.axes, why)
+        per_axis(self.kernel, len(size))
+        if self.size is not None:
+            whole_size(self.size, len(size))
         params, _ = self.f_loc.initialise(rng, input_shape)
         regression = {
             "W": np.zeros_like(params[-1]["W"]),
@@ -77,7 +92,7 @@ class SpatialTransformer:
         return {"f_loc": (*params[:-1], regression)}, (*(self.size or size), C)
 
     def forward(self, params: Params, x: Array) -> tuple[Array, Cache]:
-        U = feature_map(x, 2)
+        U = feature_map(x, self.axes[0] if len(self.axes) == 1 else None)
         theta, kept = self.f_loc.forward(params["f_loc"], U)
         theta = theta.reshape(-1, *self.transformation.identity().shape)
         V = transform(U, theta, size=self.size, **self._options)
@@ -105,10 +120,21 @@ class SpatialTransformer:
         return {name: getattr(self, name) for name in names}
 
     def grid(self, warp: Warp) -> Array:
-        """T_θ(G) (B, H', W', 2), normalised, to look at."""
-        size = self.size or warp.U.shape[1:3]
+        """T_θ(G) (B, H', W', 2), normalised, (x, y), to look at."""
+        size = self.size or warp.U.shape[1:-1]
         G = target_grid(size, align_corners=self.align_corners)
         return self.transformation.grid(warp.theta, G)
+
+
+@np.errstate(all="ignore")
+def _warps(transformation: Transformation, axes: int) -> bool:
+    """Whether it sends points of so many coordinates to such points."""
+    G = target_grid((2,) * axes)
+    try:
+        grid = transformation.grid(transformation.identity()[None], G)
+    except Exception:  # a user's may stumble over anything
+        return False
+    return np.shape(grid) == (1, *G.shape)
 
 
 def warps(layer: Layer, cache: Cache) -> Iterator[tuple[SpatialTransformer, Warp]]:

@@ -73,6 +73,15 @@ def check(
     dtype and arguments that it changes.
     Raises TypeError if `like` is no sampler of a dialect, has an option that its function has not,
     or lacks one that has no default; ValueError if it does not sample along so many axes.
+
+    >>> from stn_ref.oracle import check, torch
+    >>> found = check(
+    ...     lambda images, grid: torch.grid_sample(images, grid, align_corners=True),
+    ...     like=torch.grid_sample,  # whose corners are not aligned
+    ...     rng=np.random.default_rng(0),
+    ... )
+    >>> found.ok
+    False
     """
     function: Any = like.func if isinstance(like, partial) else like
     known = sampler_of(function, axes)

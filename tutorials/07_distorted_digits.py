@@ -6,7 +6,7 @@
 # `distort` draws from them, and every image comes out of the package's own transformations and
 # sampler. The draws are made afresh for each batch, from a generator; nothing is stored.
 #
-# About three seconds: `python tutorials/05_distorted_digits.py`.
+# About three seconds: `python tutorials/07_distorted_digits.py`.
 
 # %%
 import sys
@@ -42,7 +42,7 @@ def draw(name, count, seed=2015):
 def sheet(title, found, boxes=None):
     """Thirty distorted digits on a page."""
     figure, ax = plt.subplots(figsize=(8.4, 3.45), layout="constrained")
-    plots.contact_sheet(found.images, found.labels, ax, boxes=boxes)
+    plots.contact_sheet(found.images, found.labels, boxes=boxes, ax=ax)
     ax.set_title(title)
     return figure
 
@@ -129,7 +129,7 @@ rows |= {name.replace("_", "\n"): draw(name, 10)[:2] for name in TASKS}
 figure, axes = plt.subplots(len(rows), 1, figsize=(8.4, 8.0), layout="constrained")
 figure.get_layout_engine().set(rect=(0.05, 0, 0.95, 1))  # room for the names
 for ax, (name, (images, labels)) in zip(axes, rows.items(), strict=True):
-    plots.contact_sheet(images, labels, ax)
+    plots.contact_sheet(images, labels, ax=ax)
     ax.text(-0.02, 0.4, name, transform=ax.transAxes, ha="right", va="center")
 print(plots.save(figure, out / "distortions.png", dpi=90))
 

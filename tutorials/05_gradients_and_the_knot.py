@@ -2,10 +2,11 @@
 # # Gradients and the knot
 #
 # A spatial transformer learns because the loss gradient flows back through the sampler: to the
-# feature map (Eq. 6), and to the source points (Eq. 7) and from there to $\theta$. This page
-# checks both by finite differences, and then looks at the integers, where Eq. 5 has its knots and
-# where the print of Eq. 7 goes wrong. About two seconds:
-# `python tutorials/03_gradients_and_the_knot.py`.
+# feature map (Eq. 6), and to the source points (Eq. 7) and from there to $\theta$. This page draws
+# that pull as arrows, checks it by finite differences, and then looks at the integers, where Eq. 5
+# has its knots and where the print of Eq. 7 goes wrong.
+#
+# About two seconds: `python tutorials/05_gradients_and_the_knot.py`.
 
 # %%
 import sys
@@ -28,7 +29,7 @@ demo.writable_directory(out)
 rng = np.random.default_rng(7)
 
 # %% [markdown]
-# ## Eqs. 6 and 7 off the knots
+# ## Eqs. 6 and 7
 #
 # $\partial V_i^c / \partial U_{nm}^c = k(x_i - m)\,k(y_i - n)$, the weight of one pixel. (The print
 # has a sum over $n, m$ in front, which are also the indices on the left: drop it.)
@@ -36,7 +37,37 @@ rng = np.random.default_rng(7)
 # $\partial V_i^c / \partial x_i = \sum_n \sum_m U_{nm}^c\, k'(x_i - m)\, k(y_i - n)$, where for
 # the hat of Eq. 5 $k'$ is +1 left of the pixel and −1 right of it.
 #
-# `check_gradients` contracts the claim with random directions and compares it with a difference:
+# ## Where the loss pulls
+#
+# A digit is read from a grid that lies aside, so that the output is shifted, and the loss is the
+# squared error against the digit in its place. An arrow shows where descent would move a source
+# point, $-\partial L/\partial(x, y)$; it is the brightness's slope at that point, times an error.
+
+# %%
+digit = demo.a_digit(2)[None]
+home = eq.to_pixels(eq.target_grid((28, 28))[None], (28, 28))
+figure, axes = plt.subplots(1, 2, figsize=(8.4, 4.4), layout="constrained")
+for ax, aside in zip(axes, (1.5, 9.5), strict=True):
+    points = home + [aside, aside]
+    error = eq.sample(digit, points) - digit
+    _, dxy, _ = eq.sample_backward(error, digit, points)
+    plots.gradient_field(digit[0], points[0], dxy[0], arrows=28, ax=ax)
+    ax.set(title=f"the grid lies {aside} pixels aside", xlim=(-1, 37.5), ylim=(37.5, -1))
+    print(f"{aside} pixels to the right and down: −dL/dt = {-dxy.sum(axis=(0, 1, 2)).round(1)}")
+figure.suptitle("Eq. 7  where the loss pulls the source points")
+print(plots.save(figure, out / "arrows.png"))
+
+# %% [markdown]
+# All arrows together move the grid: $\partial L/\partial t$ of a translation is their sum. Look at
+# where there are none: on flat ground, white or black, a point has no reason to go anywhere. On the
+# left the strokes still overlap with where they belong, and the sum points home, up and to the
+# left. On the right they do not overlap, and it does not. The gradient of a sampler knows what lies
+# within a pixel, and nothing of what lies beyond.
+#
+# ## Checked off the knots
+#
+# `check_gradients` contracts the claim with random directions and compares it with a difference of
+# Eq. 3:
 
 # %%
 U = rng.standard_normal((1, 5, 6, 2))
@@ -115,6 +146,7 @@ print(plots.save(diagrams.knot(demo.a_digit(2)), out / "knot.png"))
 # %%
 mixed = None  # a function of (dV, U, xy) that returns (dU, dxy)
 if mixed is not None:
+    U, xy = rng.standard_normal((1, 5, 6, 2)), rng.uniform(0, 4, (1, 3, 3, 2))
     report = stn_ref.check_gradients(
         eq.sample, mixed, U, np.round(xy), rng=rng, knots=sampler_knots()
     )

@@ -7,7 +7,9 @@
 # angle. Whatever makes the classifier's loss smaller flows back through Eq. 7 to $\theta$, and from
 # there into $f_{loc}$ (§3.4).
 #
-# About ten seconds: `python tutorials/06_a_spatial_transformer_learns.py`.
+# About twenty seconds: `python tutorials/08_a_spatial_transformer_learns.py`. With
+# `STN_REF_QUICK=1` in the environment it stops after a few steps, for whoever wants to see that it
+# runs.
 
 # %%
 import os
@@ -23,11 +25,12 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from stn_ref import demo, plots
+from stn_ref import demo, diagrams, plots
+from stn_ref import equations as eq
 from stn_ref.data import TASKS, digits, distort
-from stn_ref.equations import ROTATION
-from stn_ref.films import every_so_often, frames, training_film
+from stn_ref.films import every_so_often, frames, moving_picture
 from stn_ref.nn import (
+    SGD,
     Adam,
     Cosine,
     Dense,
@@ -38,25 +41,51 @@ from stn_ref.nn import (
     fully_connected,
     warps,
 )
+from stn_ref.nn.trees import named
 
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
 demo.writable_directory(out)
+data = digits(dtype=np.float32)
+
+# %% [markdown]
+# ## The module
+#
+# Three parts, the paper's Figure 2. A localisation network looks at $U$ and predicts $\theta$
+# (§3.1); the grid generator turns $\theta$ into source points (§3.2); the sampler reads $U$ there
+# (§3.3). In the picture the network is a perceptron that nobody has trained: its regression layer
+# has weights of 0, so that it answers its bias, whatever it sees, and the bias was set to a crop.
+# The shapes are those of the arrays of this run. Look at the two arrows that leave $U$: the image
+# decides how it is looked at, and is then looked at.
+
+# %%
+U, (theta, size) = demo.a_digit(2), demo.a_crop()
+layers = demo.layers_for(theta[0])
+print("θ = f_loc(U) =", eq.f_loc(U[None], layers).tolist())
+print(plots.save(diagrams.module(U, layers, size), out / "module.png"))
+
+# %% [markdown]
+# Going back, $\partial L/\partial U$ is what comes through the sampler (Eq. 6) plus what comes
+# through $\theta$ and the network.
+
+# %%
+V = eq.spatial_transformer(U[None], layers, size=size)
+dU, dlayers = eq.spatial_transformer_backward(np.ones_like(V), U[None], layers)
+print("dU", dU.shape, "and for each layer dW", [dW.shape for dW, _ in dlayers])
 
 # %% [markdown]
 # ## The network
 #
-# The transformer is a layer like any other. Its own network, two layers of 32 units, ends in
-# features; the regression layer to $\theta$ it adds itself, with weights of 0 and the identity's
-# $\theta$ as bias, so that at first it passes images on as they are.
+# In `stn_ref.nn` the module is a layer like any other. Its own network, two layers of 32 units,
+# ends in features; the regression layer to $\theta$ it adds itself, again with weights of 0, and
+# with the identity's $\theta$ as bias, so that at first it passes images on as they are.
 
 # %%
 model = Sequential(
-    SpatialTransformer(fully_connected(32, 32), transformation=ROTATION),
+    SpatialTransformer(fully_connected(32, 32), transformation=eq.ROTATION),
     fully_connected(340, 340),
     Dense(10),
 )
 params, _ = model.initialise(np.random.default_rng(0), (28, 28, 1))
-data = digits(dtype=np.float32)
 test = distort(TASKS["R"], data.x_test, data.y_test, np.random.default_rng(2015))
 shown = [104, 40, 9]  # a 3, a 4 and a 9
 
@@ -75,7 +104,7 @@ trained = fit(
     data.y_train,
     optimiser=Adam(Cosine(3e-3, warm_up=50)),
     rng=np.random.default_rng(1),
-    steps=800,
+    steps=40 if os.environ.get("STN_REF_QUICK") else 800,
     prepare=lambda x, y, rng: distort(TASKS["R"], x, y, rng)[:2],
     every=20,
     watch=lambda now: film.extend(frames(model, now.params, test.images[shown], now.step)),
@@ -91,8 +120,14 @@ print(f"{error:.1f}% of the test digits are taken for others")
 # upright: the classifier has hardly begun, and already its gradients tell which way is up.
 
 # %%
-figure = training_film(every_so_often(film, 7), "Task R: the transformer turns digits upright")
-print(plots.save(figure, out / "film.png", dpi=90))
+axes = plots.training_film(every_so_often(film, 7), "Task R: the transformer turns digits upright")
+print(plots.save(axes, out / "film.png"))
+
+# %% [markdown]
+# The same, moving: a frame every twenty steps.
+
+# %%
+print(moving_picture(film, out / "training.gif", "Task R: "))
 
 # %% [markdown]
 # ## What it has found
@@ -125,7 +160,7 @@ print(plots.save(figure, out / "angles.png"))
 far = [k for d in range(10) for k in np.flatnonzero((test.labels == d) & (abs(true) > 0.8))[:2]]
 figure, axes = plt.subplots(2, 1, figsize=(8.4, 1.35), layout="constrained")
 for ax, maps, name in zip(axes, (warp.U, warp.V), "UV", strict=True):
-    plots.contact_sheet(np.clip(maps[far], 0, 1), test.labels[far], ax, columns=20)
+    plots.contact_sheet(np.clip(maps[far], 0, 1), test.labels[far], columns=20, ax=ax)
     ax.text(-0.01, 0.4, f"${name}$", transform=ax.transAxes, ha="right", va="center")
 print(plots.save(figure, out / "upright.png"))
 
@@ -134,18 +169,18 @@ print(plots.save(figure, out / "upright.png"))
 #
 # The transformer's angle is a sum: $\theta = h W_\theta + b_\theta$. At first $W_\theta$ is 0, so
 # no gradient reaches the layers before it. Which of the weights under `params[0]["f_loc"]` have
-# moved after one step of plain SGD? Replace `None` by the names of the arrays, as
+# moved after one step of plain SGD? Replace `None` by a list of the arrays' names, as
 # `stn_ref.nn.trees.named` gives them.
 
 # %%
 names = None
 if names is not None:
-    from stn_ref.nn import SGD
-    from stn_ref.nn.trees import named
-
+    first = SpatialTransformer(fully_connected(32, 32), transformation=eq.ROTATION)
+    model = Sequential(first, fully_connected(), Dense(10))
+    before, _ = model.initialise(np.random.default_rng(0), (28, 28, 1))
     rng, images = np.random.default_rng(2), (data.x_train, data.y_train)
-    after = fit(model, params, *images, optimiser=SGD(0.1, momentum=0), rng=rng, steps=1).params
-    before = dict(named(params[0]["f_loc"]))
-    moved = {k for k, leaf in named(after[0]["f_loc"]) if not np.allclose(leaf, before[k])}
+    after = fit(model, before, *images, optimiser=SGD(0.1, momentum=0), rng=rng, steps=1).params
+    was = dict(named(before[0]["f_loc"]))
+    moved = {k for k, leaf in named(after[0]["f_loc"]) if not np.allclose(leaf, was[k])}
     assert set(names) == moved
     print("and the others follow from the second step on")

@@ -1,0 +1,64 @@
+"""What is written before Sphinx reads: the gallery's scripts, the guide, the reference."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
+from docs.ext import percent, readme, reference
+
+ROOT = readme.ROOT
+TITLE = """Tutorials
+=========
+
+A page for each idea, in the order of the paper: prose, equation, call, picture. Every page is a
+script, and can be had as one, or as a notebook, at its end.
+"""
+
+
+def scripts_of(source: Path) -> Path:
+    """Where the tutorials lie as Sphinx-Gallery reads them; they run there, too."""
+    return source / "_build" / "scripts"
+
+
+def argv(gallery_conf: Any, script_vars: Any) -> list[str]:
+    """A tutorial's arguments: where to put its pictures."""
+    return [percent.FIGURES]
+
+
+def _before(app: Sphinx) -> None:
+    source = Path(app.srcdir)
+    scripts = scripts_of(source)
+    figures = scripts / percent.FIGURES
+    figures.mkdir(parents=True, exist_ok=True)
+    (scripts / "GALLERY_HEADER.rst").write_text(TITLE)
+    for tutorial in sorted((ROOT / "tutorials").glob("*.py")):
+        shown = figures.relative_to(source).as_posix()
+        (scripts / tutorial.name).write_text(percent.gallery_script(tutorial, shown))
+    if app.tags.has("quick"):
+        for picture in (ROOT / "figures").iterdir():
+            shutil.copy(picture, figures)
+    for path, text in {**readme.pages(), **reference.pages()}.items():
+        (source / path).parent.mkdir(exist_ok=True)
+        (source / path).write_text(text)
+
+
+def _after(app: Sphinx) -> None:
+    """The downloads: the tutorial as it is, and as a notebook made from its own Markdown."""
+    for tutorial in sorted((ROOT / "tutorials").glob("*.py")):
+        page = Path(app.srcdir) / "tutorials" / tutorial.name
+        files = {page: tutorial.read_text(), page.with_suffix(".ipynb"): percent.notebook(tutorial)}
+        with zipfile.ZipFile(page.with_suffix(".zip"), "w") as both:
+            for path, text in files.items():
+                path.write_text(text)
+                both.writestr(path.name, text)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.connect("builder-inited", _before, priority=100)  # Sphinx-Gallery's is 500
+    app.connect("builder-inited", _after, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

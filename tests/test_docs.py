@@ -1,0 +1,222 @@
+"""The site says what the tutorials, the README and the docstrings say, and its links lead there."""
+
+import ast
+import doctest
+import inspect
+import json
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from importlib import import_module
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import numpy as np
+import pytest
+
+import stn_ref
+from docs.ext import percent, readme, reference
+from docs.ext.docstrings import as_numpydoc
+
+ROOT = Path(__file__).parents[1]
+SITE = ROOT / "docs" / "_build" / "html"
+TUTORIALS = sorted((ROOT / "tutorials").glob("*.py"))
+tutorials = pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+
+
+@pytest.mark.parametrize(
+    ("markdown", "rst"),
+    [
+        ("# A *title*", "A *title*\n========="),
+        ("`a_b` of $x_i$, |t|", r"``a_b`` of :math:`x_i`, \|t\|"),
+        ("$n$th, a`b`", r":math:`n`\ th, a\ ``b``"),
+        ("[a_b](https://x.org/c_d)", r"`a\_b <https://x.org/c_d>`__"),
+        ("[see](02_more.py)", ":doc:`see <02_more>`"),
+        ("so\n$$\nx = y\n$$\nand", "so\n\n.. math::\n\n   x = y\n\nand"),
+        ("so\n$$x$$", "so\n\n.. math::\n\n   x"),
+        ("two:\n* a\n  b\n* c", "two:\n\n* a\n  b\n\n* c"),
+        ("```sh\nmake\n\n```\nit", ".. code-block:: sh\n\n   make\n\n\nit"),
+        ("| a | b |\n|--|--|\n| 1 | `2` |", "   * - a\n     - b\n   * - 1\n     - ``2``"),
+        ("![a _b_](c.png)", ".. image:: c.png\n   :alt: a _b_"),
+    ],
+)
+def test_markdown_becomes_restructuredtext(markdown, rst):
+    assert percent.rst(markdown).endswith(rst)
+
+
+@tutorials
+def test_a_page_of_the_gallery_runs_the_tutorials_code_and_shows_its_pictures_after_it(path):
+    script = path.read_text()
+    page = percent.gallery_script(path, "pictures")
+    title, file, *body = ast.parse(page).body  # the first text, in a docstring, then code
+    assert ast.unparse(file) == f"__file__ = {str(path)!r}"
+    assert ast.unparse(body) == ast.unparse(ast.parse(script))
+    assert script.startswith(f"# %% [markdown]\n# # {title.value.value.splitlines()[1]}\n")
+    at = [page.index(f"# .. image:: /pictures/{name}\n") for name in percent.PICTURE.findall(page)]
+    assert at and at == sorted(at)
+    for name, shown in zip(percent.PICTURE.findall(page), at, strict=True):
+        assert page.index(f'out / "{name}"') < shown
+
+
+@tutorials
+def test_a_notebook_has_the_tutorials_own_markdown_and_shows_what_its_code_writes(path):
+    script = path.read_text()
+    book = json.loads(percent.notebook(path))
+    assert (book["nbformat"], book["metadata"]["kernelspec"]["name"]) == (4, "python3")
+    prose = [cell["source"] for cell in book["cells"] if cell["cell_type"] == "markdown"]
+    code = [cell["source"] for cell in book["cells"] if cell["cell_type"] == "code"]
+    assert prose == [cell.text for cell in percent.cells(script) if cell.is_prose]
+    written = "\n".join(f"# {line}".rstrip() for text in prose for line in text.splitlines())
+    assert written in re.sub("^[^#].*\n|^# %%.*\n|^\n", "", script, flags=re.MULTILINE)
+    names = [name for cell in percent.cells(script) for name in cell.pictures]
+    assert "sys.argv[1:]" in code[0]
+    assert re.findall(r'display\(Image\("figures/(.*)"\)\)', "\n".join(code)) == names
+    compile("\n".join(code), path.name, "exec")
+
+
+def test_a_docstring_by_hand():
+    text = """Turn U by |θ|.                                     Eq. 1
+
+        V = A_θ U
+
+    `sample` is not `U[0]`.
+
+    U, V   (B, *size())  maps
+    angle  θ, radians, as
+           in `transform`
+    The rest is alike.
+    Returns V, in U's
+    dtype.
+    Raises ValueError if not.
+
+    >>> 1 + 1
+    2
+    """
+    expected = r"""Turn U by \|θ\|. (Eq. 1)
+
+.. code-block:: text
+   :class: equation
+
+   V = A_θ U
+
+:py:obj:`sample` is not ``U[0]``.
+
+
+Parameters
+----------
+U, V : (B, \*size())
+    maps
+angle
+    θ, radians, as
+    in :py:obj:`transform`
+
+Returns
+-------
+V, in U's dtype.
+
+Raises
+------
+ValueError if not.
+
+Notes
+-----
+The rest is alike.
+
+
+Examples
+--------
+>>> 1 + 1
+2
+"""
+    assert "\n".join(as_numpydoc(inspect.cleandoc(text).splitlines())) == expected
+
+
+@pytest.mark.parametrize("name", reference.MODULES)
+def test_no_word_of_a_docstring_is_lost(name):
+    module = import_module(name)
+    values = [module, *(getattr(module, word) for word in reference.public(name))]
+    for text in filter(None, map(inspect.getdoc, values)):
+        found = "\n".join(as_numpydoc(text.splitlines())).replace(":py:obj:", "")
+        words = [Counter(re.findall(r"\w+", part.replace("\\", ""))) for part in (text, found)]
+        assert not words[0] - words[1] - Counter(["Returns", "Raises"] * 9), text
+
+
+def test_the_reference_has_a_page_for_every_module_that_is_not_hidden():
+    files = {path.relative_to(ROOT) for path in (ROOT / "stn_ref").rglob("*.py")}
+    names = {".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in files}
+    hidden = {name for name in names if reference.HIDDEN.fullmatch(name.removeprefix("stn_ref."))}
+    assert Counter(reference.MODULES) == Counter(names - hidden)
+
+
+@pytest.mark.parametrize("package", ["", ".equations", ".nn", ".data", ".oracle", ".backends"])
+def test_every_public_name_is_in_the_reference(package):
+    package = f"stn_ref{package}"
+    listed = {
+        id(getattr(import_module(name), word))
+        for name in reference.MODULES
+        if name not in reference.ELSEWHERE
+        for word in reference.public(name)
+    }
+    names = getattr(import_module(package), "__all__", ["get", "BACKENDS"])
+    assert [n for n in names if id(getattr(import_module(package), n)) not in listed] == []
+
+
+def test_every_section_of_the_readme_is_on_the_site_and_its_links_lead_somewhere():
+    text = (ROOT / "README.md").read_text()
+    pages = readme.pages()
+    for heading in re.findall("^## (.*)$", text, re.MULTILINE):
+        assert heading in readme.FRONT or f"guide/{readme.slug(heading)}.md" in pages
+    files = {"tutorials/index.rst", *(f"tutorials/{path.stem}.rst" for path in TUTORIALS)}
+    files |= {"index.md", *pages}
+    for page, content in pages.items():
+        # the first page includes its parts
+        folder = (ROOT / "docs" / page).parent if page.endswith(".md") else ROOT / "docs"
+        for link in readme.LINK.findall(readme.FENCE.sub("", content)):
+            path = urldefrag(link)[0]
+            found = (
+                path[1:] in files if path[0] == "/" else Path(f"{folder}/{path}").resolve().exists()
+            )
+            assert found, f"{page}: {link}"
+
+
+class Links(HTMLParser):
+    """What a page points to, and the places in it that can be pointed to."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.targets, self.ids = [], set()
+        self.feed(page.read_text())
+
+    def handle_starttag(self, tag, attributes):
+        for name, value in attributes:
+            if name == "id":
+                self.ids.add(value)
+            elif name in ("href", "src"):
+                self.targets.append(value)
+
+
+@pytest.mark.skipif(not SITE.exists(), reason="`make docs` has not built the site")
+def test_every_link_and_picture_of_the_site_resolves():
+    pages = {page: Links(page) for page in SITE.rglob("*.html")}
+    assert len(pages) > len(TUTORIALS) + len(reference.MODULES)
+    for page, links in pages.items():
+        for target in links.targets:
+            path, place = urldefrag(unquote(re.sub(r"\?v=\w+$", "", target)))
+            if path.startswith(("http://", "https://", "data:", "mailto:")):
+                continue
+            found = (page.parent / path).resolve() if path else page
+            found = found / "index.html" if found.is_dir() else found
+            assert found.exists(), f"{page.relative_to(SITE)}: {target}"
+            if place and found in pages:
+                assert place in pages[found].ids, f"{page.relative_to(SITE)}: {target}"
+
+
+EXAMPLES = [path for path in (ROOT / "stn_ref").rglob("*.py") if ">>> " in path.read_text()]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_examples_in_the_docstrings_do_as_they_say(path):
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    given = {"np": np, "stn_ref": stn_ref}
+    ran = doctest.testmod(import_module(name), extraglobs=given)
+    assert ran.attempted and not ran.failed

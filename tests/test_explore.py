@@ -1,0 +1,210 @@
+"""The window that `python -m stn_ref explore` opens, driven through its widgets."""
+
+import os
+from types import SimpleNamespace
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.backend_bases import FigureCanvasBase, MouseEvent
+from matplotlib.quiver import Quiver
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+
+import stn_ref
+from stn_ref import demo, images
+from stn_ref import equations as eq
+from stn_ref.__main__ import main
+from stn_ref.explore import KERNELS, SLIDERS, Explorer
+
+NAMES = list(SLIDERS)
+
+
+@pytest.fixture(autouse=True)
+def drawn_once(monkeypatch):
+    """To be quick, nothing is drawn before it is saved."""
+    monkeypatch.setattr(FigureCanvasBase, "draw_idle", lambda canvas: None)
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def explorer():
+    return Explorer(demo.a_digit(), plt.figure(figsize=(11.5, 6.9)))
+
+
+def shown(explorer):
+    """V, as it is drawn."""
+    return explorer.panels[1].images[0].get_array()
+
+
+def warped(explorer, theta=None, **options):
+    transformation = explorer.rows[explorer.name][1]
+    theta = explorer.theta() if theta is None else theta
+    options = {"transformation": transformation, "backend": "reference"} | options
+    return stn_ref.transform(explorer.U[None], theta[None], **options)[0, ..., 0]
+
+
+def arrows(explorer):
+    (field,) = (c for c in explorer.panels[2].collections if isinstance(c, Quiver))
+    return np.stack([field.U, field.V])
+
+
+def mouse(explorer, name, x, y):
+    """An event at a source point, in pixels of U."""
+    canvas, place = explorer.figure.canvas, explorer.panels[0].transData.transform((x, y))
+    canvas.callbacks.process(name, MouseEvent(name, canvas, *place, button=1))
+
+
+def drag(explorer, start, *stops):
+    mouse(explorer, "button_press_event", *start)
+    for stop in stops:
+        mouse(explorer, "motion_notify_event", *stop)
+    mouse(explorer, "button_release_event", *stops[-1])
+
+
+def press(button):
+    canvas, middle = button.ax.figure.canvas, np.mean(button.ax.get_window_extent(), axis=0)
+    for name in ("button_press_event", "button_release_event"):
+        canvas.callbacks.process(name, MouseEvent(name, canvas, *middle, button=1))
+
+
+def test_each_slider_is_an_entry_of_theta(explorer):
+    for k, name in enumerate(NAMES):
+        explorer.transformations.set_active(k)
+        theta = explorer.theta().copy()
+        assert len(explorer.sliders) == (theta.size if SLIDERS[name] else 0)
+        if explorer.sliders:
+            explorer.sliders[-1].set_val(0.25)
+            theta.flat[-1] = 0.25
+        assert_array_equal(explorer.theta(), theta)
+        assert_array_equal(shown(explorer), warped(explorer, theta))
+
+
+def test_what_is_left_is_found_again(explorer):
+    explorer.sliders[2].set_val(-0.5)
+    kept = explorer.theta().copy()
+    explorer.transformations.set_active(NAMES.index("rotation"))
+    assert len(explorer.sliders) == 1
+    explorer.transformations.set_active(NAMES.index("affine"))
+    assert [slider.val for slider in explorer.sliders] == kept.ravel().tolist()
+    assert_array_equal(shown(explorer), warped(explorer, kept))
+
+
+def test_kernel_padding_and_corners_are_those_that_are_chosen(explorer):
+    explorer.transformations.set_active(NAMES.index("attention"))
+    explorer.kernels.set_active([*KERNELS].index("keys(−¾)"))
+    assert_array_equal(shown(explorer), warped(explorer, kernel=eq.keys()))
+    explorer.paddings.set_active([*eq.PADDINGS].index("constant"))
+    options = {"kernel": eq.keys(), "padding": "constant", "fill": 0.5}
+    assert_array_equal(shown(explorer), warped(explorer, **options))
+    explorer.corners.set_active(0)
+    assert_array_equal(shown(explorer), warped(explorer, align_corners=False, **options))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not SLIDERS[name]])
+def test_a_point_goes_where_the_mouse_takes_it(explorer, name):
+    explorer.transformations.set_active(NAMES.index(name))
+    assert not explorer.sliders and explorer.hint.get_visible()
+    transformation = explorer.rows[name][1]
+    square = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
+    anchors = square if name == "projective" else transformation.identity()
+    for aligned, to in ((True, (24.0, 3.0)), (False, (22.0, 4.0))):
+
+        def places(aligned=aligned):
+            grid = transformation.grid(explorer.theta()[None], anchors[None])
+            return eq.to_pixels(grid, (28, 28), align_corners=aligned)[0, 0]
+
+        before = places()
+        drag(explorer, before[1] + [0.3, 0.1], (20.0, 9.0), to)
+        mouse(explorer, "motion_notify_event", 2, 2)  # let go of
+        before[1] = to
+        assert_allclose(places(), before, atol=1e-9)
+        assert_allclose(shown(explorer), warped(explorer, align_corners=aligned))
+        explorer.corners.set_active(0)
+
+
+def test_nothing_moves_that_was_not_taken(explorer):
+    before = explorer.theta().copy()
+    drag(explorer, (3, 3), (20, 9))
+    assert_array_equal(explorer.theta(), before, "it has sliders")
+    explorer.transformations.set_active(NAMES.index("projective"))
+    before = explorer.theta().copy()
+    drag(explorer, (14, 20), (20, 9))
+    assert_array_equal(explorer.theta(), before, "too far away")
+    explorer.figure.canvas.toolbar = SimpleNamespace(mode="pan/zoom")
+    drag(explorer, explorer._points()[0], (20, 9))
+    assert_array_equal(explorer.theta(), before, "the toolbar has the mouse")
+
+
+def test_corners_never_turn_the_frame_inside_out(explorer):
+    explorer.transformations.set_active(NAMES.index("projective"))
+    press(explorer.identity)
+    drag(explorer, (0, 0), (5, 5), (13, 16))  # beyond the diagonal of the other two
+    assert_allclose(explorer._points()[0], (5, 5), atol=1e-9)
+
+
+def test_at_the_identity_nothing_is_pulled_and_elsewhere_something_is(explorer):
+    for k, name in enumerate(NAMES):
+        explorer.transformations.set_active(k)
+        assert np.any(arrows(explorer)), name
+        press(explorer.identity)
+        assert_allclose(shown(explorer), explorer.U[..., 0], atol=1e-9)
+        assert "= 0.0" in explorer.panels[2].get_title() and not np.any(arrows(explorer))
+
+
+def test_it_is_written_where_there_is_no_display(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "qtagg")
+    rng = np.random.default_rng(0)
+    photo = tmp_path / "photo.jpg"
+    Image.fromarray(rng.integers(0, 255, (40, 30, 3), np.uint8)).save(photo)
+    assert main(["explore", "--image", str(photo), "--save", str(tmp_path / "it.png")]) == 0
+    assert str(tmp_path / "it.png") in capsys.readouterr().out
+    assert os.environ["MPLBACKEND"] == "agg"
+    assert plt.imread(tmp_path / "it.png").shape[0] > 500 and not plt.get_fignums()
+
+
+def test_no_display_is_a_clear_error(capsys, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "qtagg")
+    assert main(["explore"]) == 2
+    error = capsys.readouterr().err
+    assert "cannot open a window" in error and "--save" in error and not plt.get_fignums()
+    assert os.environ["MPLBACKEND"] == "qtagg", "a window has the toolkit that one asks for"
+
+
+@pytest.mark.parametrize("name", ["text.png", "text.jpg", "missing.png", "."])
+def test_a_file_that_is_no_image_is_a_clear_error(name, tmp_path, capsys):
+    for file in ("text.png", "text.jpg"):
+        (tmp_path / file).write_text("not an image")
+    assert main(["explore", "--image", str(tmp_path / name)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("python -m stn_ref explore: ") and str(tmp_path / name) in error
+
+
+def test_image_files_are_read_from_0_to_1_on_white(tmp_path, rng):
+    grey = rng.integers(0, 255, (4, 5), np.uint8)
+    colour = rng.integers(0, 255, (4, 5, 4), np.uint8)
+    colour[..., 3] = [0, 51, 102, 204, 255]
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    Image.fromarray(grey).save(tmp_path / "grey.tif")
+    Image.fromarray(colour).save(tmp_path / "colour.png")
+    for name in ("grey.png", "grey.tif"):
+        assert_allclose(images.read_image(tmp_path / name), grey[..., None] / 255 * [1, 1, 1])
+    a = colour[..., 3:] / 255
+    found = images.read_image(tmp_path / "colour.png")
+    assert_allclose(found, a * colour[..., :3] / 255 + 1 - a, atol=1e-6)
+    Image.fromarray(grey[:1]).save(tmp_path / "line.png")
+    with pytest.raises(ValueError, match="1 × 5 pixels"):
+        images.read_image(tmp_path / "line.png")
+
+
+def test_a_large_image_is_shrunk_without_false_patterns():
+    stripes = np.tile([1.0, 1, 0, 0, 0], 80)[None, :, None] * np.ones((300, 1, 3))
+    small = images.fitted(stripes, 100)
+    assert small.shape == (75, 100, 3)
+    assert np.ptp(small[:, 5:-5]) < 0.1 and abs(small.mean() - 0.4) < 0.01
+    assert images.fitted(small, 100) is small
