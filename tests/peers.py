@@ -10,7 +10,7 @@ TALLIES = defaultdict(list)  # by framework; printed at the end of a run
 
 
 class Call(NamedTuple):
-    """images (N, C, H, W), grid (N, H', W', 2), the gradient of the output."""
+    """images (N, C, H, W), grid (N, H', W', 2), the gradient of the output; or of other axes."""
 
     images: np.ndarray
     grid: np.ndarray
@@ -19,18 +19,19 @@ class Call(NamedTuple):
 
 def pixels(rng, size, shape):
     """Points (*shape, 2) up to three pixels outside; half of them on a pixel or halfway."""
-    xy = rng.uniform(-3, np.array(size[::-1]) + 2.0, (*shape, 2))
+    xy = rng.uniform(-3, np.array(size[::-1]) + 2.0, (*shape, len(size)))
     return np.where(rng.random(xy.shape) < 0.5, np.round(2 * xy) / 2, xy)
 
 
-def call(rng, dtype, aligned, least=1):
+def call(rng, dtype, aligned, least=1, axes=2):
     """Small images; half of the coordinates on a pixel or halfway between two, many outside."""
-    lows, highs = (1, 1, least, least, 1, 1), (3, 4, 9, 9, 6, 6)
-    N, C, H, W, height, width = rng.integers(lows, highs)
-    size = np.array([W, H])
-    xy = pixels(rng, (H, W), (N, height, width))
-    grid = 2 * xy / np.maximum(size - 1, 1) - 1 if aligned else (2 * xy + 1) / size - 1
-    U, dV = (rng.standard_normal((N, C, *s)).astype(dtype) for s in ((H, W), (height, width)))
+    most = 9 if axes < 3 else 5
+    lows, highs = (1, 1, *[least] * axes, *[1] * axes), (3, 4, *[most] * axes, *[6] * axes)
+    N, C, *sizes = rng.integers(lows, highs)
+    size, outputs = sizes[:axes], sizes[axes:]
+    xy, sizes = pixels(rng, size, (N, *outputs)), np.array(size[::-1])
+    grid = 2 * xy / np.maximum(sizes - 1, 1) - 1 if aligned else (2 * xy + 1) / sizes - 1
+    U, dV = (rng.standard_normal((N, C, *s)).astype(dtype) for s in (size, outputs))
     return Call(U, grid.astype(dtype), dV)
 
 

@@ -271,8 +271,9 @@ def test_a_point_on_one_knot_and_near_another_may_fall_on_both():
         ({"align_corners": "yes"}, TypeError, "align_corners"),
         ({"grid": np.zeros((2, 1, 1, 2))}, ValueError, r"\(2, 1, 1, 2\); expected \(1,"),
         ({"grid": np.zeros((1, 1, 1, 2), np.float32)}, TypeError, "float32"),
-        ({"input": np.zeros((1, 1, 0, 4))}, ValueError, "not 0"),
-        ({"input": np.zeros((1, 1, 2, 3, 4))}, ValueError, r"expected \(N, C, H, W\)"),
+        ({"input": np.zeros((1, 1, 0, 4))}, ValueError, "no side 0"),
+        ({"input": np.zeros((1, 1, 2, 3, 4))}, ValueError, r"expected \(1, D', H', W', 3\)"),
+        ({"input": np.zeros((1, 2, 3))}, ValueError, r"\(N, C, H, W\) or \(N, C, D, H, W\)"),
         ({"input": np.zeros((1, 1, 3, 4), int)}, TypeError, "int64"),
     ),
 )

@@ -26,7 +26,7 @@ def given(name, probe):
     dialect = dialect_of(name)
     options = asked(dialect, probe)
     arrange = sampler_of(dialect.function).arrange
-    arrays = arrange(*asked_of(probe), {"align_corners": False} | options)
+    arrays = arrange(*asked_of(probe, dialect.axes), {"align_corners": False} | options)
     return dialect.function(*arrays, **options).item()
 
 
@@ -40,6 +40,14 @@ def test_what_is_shown_is_what_the_functions_give(one, other):
 def test_torch_and_onnx_differ_in_one_tie():
     ((probe, values, _),) = differences("torch", "onnx")
     assert (probe.topic, probe.x, values) == ("ties", -1.5, (10, 20))
+
+
+def test_in_torchs_volumes_no_point_that_is_lost_is_nan():
+    found = differences("torch", "torch volumes")
+    assert {d.probe.topic for d in found} == {"not finite"}
+    zeros = [d.values for d in found if d.probe.padding == "zeros"]
+    assert len(zeros) == 2 and all(np.isnan(image) and volume == 0 for image, volume in zeros)
+    assert "torch.grid_sample(5-D …, padding_mode='zeros', align_corners=True)" in found[0].calls
 
 
 def test_two_dialects_differ_in_every_topic():

@@ -1,13 +1,14 @@
 """The oracle's values are the exact ones, rounded once: held against rational arithmetic."""
 
 from fractions import Fraction
-from math import floor
+from itertools import product
+from math import floor, prod
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from stn_ref.oracle import expected, torch
+from stn_ref.oracle import expected, onnx, torch
 from stn_ref.oracle.twofold import Twofold, two_product, two_sum, twofold
 from tests.peers import PADDING_MODES, call
 
@@ -71,24 +72,34 @@ def axis(g, size, mode, padding_mode, aligned):
 
 def exactly(U, grid, dV, *options):
     """V, the gradients of U and of grid, in rational numbers."""
-    (N, C, H, W), (_, height, width, _) = U.shape, grid.shape
-    shapes = (N, C, height, width), U.shape, grid.shape
-    V, dU, dgrid = (np.full(shape, Fraction(0), object) for shape in shapes)
-    for b, i, j in np.ndindex(N, height, width):
-        wx, wy = (axis(g, s, *options) for g, s in zip(grid[b, i, j], (W, H), strict=True))
-        pull = [Fraction(0), Fraction(0)]
-        for c in range(C):
-            total, loss = Fraction(0), Fraction(float(dV[b, c, i, j]))
-            for n, (k_y, dk_y) in wy.items():
-                for m, (k_x, dk_x) in wx.items():
-                    u = Fraction(float(U[b, c, n, m]))
-                    total += u * k_x * k_y
-                    pull[0] += loss * u * dk_x * k_y
-                    pull[1] += loss * u * k_x * dk_y
-                    dU[b, c, n, m] += loss * k_x * k_y
-            V[b, c, i, j] = total
-        dgrid[b, i, j] = pull
+    sizes, outputs = U.shape[:1:-1], grid.shape[1:-1]
+    V, dU, dgrid = (
+        np.full(shape, Fraction(0), object)
+        for shape in ((*U.shape[:2], *outputs), U.shape, grid.shape)
+    )
+    for b, *at in np.ndindex(*grid.shape[:-1]):
+        along = [axis(g, s, *options) for g, s in zip(grid[b, *at], sizes, strict=True)]
+        for c, taps in product(range(U.shape[1]), product(*(w.items() for w in along))):
+            loss = Fraction(float(dV[b, c, *at]))
+            pixel = b, c, *(m for m, _ in reversed(taps))
+            u, k, dk = Fraction(float(U[pixel])), *zip(*(both for _, both in taps), strict=True)
+            V[b, c, *at] += u * prod(k)
+            dU[pixel] += loss * prod(k)
+            for a, slope in enumerate(dk):
+                dgrid[b, *at, a] += loss * u * slope * prod((*k[:a], *k[a + 1 :]))
     return V, dU, dgrid
+
+
+def assert_correctly_rounded(dialect, U, grid, dV, *options):
+    """Half a unit in the last place, and next to nothing of the terms."""
+    found = (
+        expected(dialect.grid_sample, U, grid, *options),
+        *expected(dialect.grid_sample_backward, dV, U, grid, *options),
+    )
+    for (value, _), truth in zip(found, exactly(U, grid, dV, *options), strict=True):
+        for ours, exact in zip(value.ravel().tolist(), truth.ravel(), strict=True):
+            half = Fraction(np.spacing(abs(float(exact)))) / 2
+            assert abs(Fraction(ours) - exact) <= half + Fraction(2) ** -96  # of terms about 1
 
 
 @pytest.mark.parametrize("aligned", (True, False), ids=("corners", "edges"))
@@ -100,15 +111,27 @@ def test_values_and_gradients_are_correctly_rounded(mode, padding_mode, aligned,
     for _ in range(6):
         U, grid, dV = call(rng, dtype, aligned)
         grid[rng.random(grid.shape) < 0.1] = 1e-20  # so close to the middle that float64 drops it
-        truths = exactly(U, grid, dV, *options)
-        found = (
-            expected(torch.grid_sample, U, grid, *options),
-            *expected(torch.grid_sample_backward, dV, U, grid, *options),
-        )
-        for (value, _), truth in zip(found, truths, strict=True):
-            for ours, exact in zip(value.ravel().tolist(), truth.ravel(), strict=True):
-                half = Fraction(np.spacing(abs(float(exact)))) / 2
-                assert abs(Fraction(ours) - exact) <= half + Fraction(2) ** -96  # of terms about 1
+        assert_correctly_rounded(torch, U, grid, dV, *options)
+
+
+@pytest.mark.parametrize("aligned", (True, False), ids=("corners", "edges"))
+@pytest.mark.parametrize("padding_mode", PADDING_MODES)
+@pytest.mark.parametrize(
+    ("dialect", "mode", "axes"),
+    (
+        (torch, "bilinear", 3),
+        (torch, "nearest", 3),
+        (onnx, "bicubic", 3),
+        (onnx, "bilinear", 1),
+        (onnx, "bicubic", 1),
+    ),
+)
+def test_so_they_are_of_volumes_and_signals(dialect, mode, axes, padding_mode, aligned):
+    rng = np.random.default_rng(12)
+    for _ in range(2):
+        U, grid, dV = call(rng, np.float64, aligned, axes=axes)
+        U, dV, grid = U[:1, :1], dV[:1, :1, :2], grid[:1, :2]  # rational numbers take their time
+        assert_correctly_rounded(dialect, U, grid, dV, mode, padding_mode, aligned)
 
 
 def test_sums_and_products_of_twofolds_have_twice_the_bits(rng):

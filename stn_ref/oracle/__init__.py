@@ -5,7 +5,7 @@
     V, bound = expected(torch.grid_sample, input, grid)
     assert np.all(abs(found - V) <= bound)
 
-    check(my_grid_sample, like=torch.grid_sample, rng=rng).raise_if_failed()
+    check(my_grid_sample, like=torch.grid_sample, rng=rng).raise_if_failed()  # axes=3: volumes
 
 A module for each dialect, with that framework's names, arguments, layouts and defaults; none of the
 frameworks is needed. `expected` gives the value in float64, and how far from it a correct result in

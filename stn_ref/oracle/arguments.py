@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array
+from stn_ref.equations.arguments import SIDES, Array, sides
 
 
 def real(name: str, value: ArrayLike) -> Array:
@@ -18,12 +18,16 @@ def real(name: str, value: ArrayLike) -> Array:
     return array
 
 
-def planar_images(name: str, value: ArrayLike) -> Array:
-    """(N, C, H, W) as (N, H, W, C), float64; ValueError if it is not, or its planes are empty."""
+def planar_images(name: str, value: ArrayLike, axes: tuple[int, ...]) -> Array:
+    """(N, C, H, W) as (N, H, W, C), float64; ValueError if it is not, or its planes are empty.
+
+    axes  how many there may be after C: D, H and W, or the last of them
+    """
     array = real(name, value)
-    if array.ndim != 4 or 0 in array.shape[2:]:
-        raise ValueError(f"{name} has shape {array.shape}; expected (N, C, H, W), H and W not 0")
-    return array.transpose(0, 2, 3, 1).astype(np.float64)
+    if array.ndim - 2 not in axes or 0 in array.shape[2:]:
+        forms = " or ".join(f"(N, C, {', '.join(SIDES[-a:])})" for a in axes)
+        raise ValueError(f"{name} has shape {array.shape}; expected {forms}, no side 0")
+    return np.moveaxis(array, 1, -1).astype(np.float64)
 
 
 def channels_last(name: str, value: ArrayLike) -> Array:
@@ -34,11 +38,12 @@ def channels_last(name: str, value: ArrayLike) -> Array:
     return array
 
 
-def grid_of(name: str, value: ArrayLike, batch: int, dtype: np.dtype[Any]) -> Array:
-    """(N, H', W', 2) of this batch and dtype."""
+def grid_of(name: str, value: ArrayLike, batch: int, dtype: np.dtype[Any], axes: int = 2) -> Array:
+    """(N, H', W', 2) of this batch and dtype; of other axes (N, W', 1) or (N, D', H', W', 3)."""
     array = real(name, value)
-    if array.ndim != 4 or array.shape[0] != batch or array.shape[3] != 2:
-        raise ValueError(f"{name} has shape {array.shape}; expected ({batch}, H', W', 2)")
+    if array.ndim != axes + 2 or array.shape[0] != batch or array.shape[-1] != axes:
+        wanted = ", ".join((*sides(axes), str(axes)))
+        raise ValueError(f"{name} has shape {array.shape}; expected ({batch}, {wanted})")
     if array.dtype != dtype:
         raise TypeError(f"{name} has dtype {array.dtype} and the images {dtype}; they must agree")
     return array

@@ -13,7 +13,8 @@ even, or a left derivative for a right one, is within the bound.
 
 from __future__ import annotations
 
-from math import ceil
+from itertools import product
+from math import ceil, prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,10 +28,12 @@ from stn_ref.oracle.arguments import arithmetic, unit_roundoff
 from stn_ref.oracle.sampling import Sampling
 
 MAP_ROUNDINGS = 4  # on the way from a grid to a pixel coordinate: +1, ·S, −1, and one fold
-ROUNDINGS = {"integer": 0, "bilinear": 8, "keys": 48}  # of a term of Eq. 3, weights included
+# taps along an axis, and roundings of a weight and its product
+ROUNDINGS = {"integer": (0, 0), "bilinear": (2, 2), "keys": (4, 16)}
 STEEPEST = {"integer": 0.0, "bilinear": 1.0, "keys": 1.5}  # max |k′|
 TRIED = 3  # places an axis
-OVERSHOOT = {"integer": 1.0, "bilinear": 1.0, "keys": 2.0}  # ≥ Σ_n Σ_m |k k|
+OVERSHOOT = {"integer": 1.0, "bilinear": 1.0, "keys": 2.0}  # ≥ (Σ_m |k|)²
+SLOPES = {"integer": 0.0, "bilinear": 2.0, "keys": 3.0}  # ≥ Σ_m |k′|
 WILD = 0.25  # pixels; so uncertain a coordinate may be at any pixel within that reach
 NEAR = 8.0  # pixels; beyond that, at any pixel at all
 
@@ -46,7 +49,7 @@ class Expected(NamedTuple):
 def value_and_bound(s: Sampling) -> Expected:
     """V and its bound, (B, H', W', C)."""
     V, eps = exact.value(s), _roundoff(s)
-    far = np.max([abs(v - V) for v in _apart(s.value(_around(s, eps)))], axis=0)
+    far = np.max([abs(v - V) for v in _apart(s.value(_around(s, eps)), s)], axis=0)
     bound = far + _rounding(s, eps) * _reach(s, eps) + eps * (abs(V) + far)
     wild = _uncertain(s, eps)[..., None]
     if wild.any():
@@ -60,13 +63,14 @@ def gradients_and_bounds(s: Sampling, dV: Array) -> tuple[Expected, Expected]:
     (dU, dgrid), eps = exact.gradient(s, dV), _roundoff(s)
     wild, steep = _uncertain(s, eps), STEEPEST[s.kernel.name]
     around = _around(s, eps)
-    beside = _apart(s.gradient(np.concatenate([dV] * TRIED**2, axis=1), around)[1])
+    beside = _apart(s.gradient(np.concatenate([dV] * TRIED**s.axes, axis=1), around)[1], s)
     pull = np.sum(abs(dV) * _reach(s, eps), axis=-1, keepdims=True) * abs(np.array(s.slope))
     terms = (_rounding(s, eps) + eps * s.U.shape[-1]) * max(steep, 1.0)
     far = np.max([abs(d - dgrid) for d in beside], axis=0)
     bound = far + terms * pull * (steep > 0) + eps * (abs(dgrid) + far)
-    most = 4 * abs(s.U).max(initial=abs(s.fill)) * np.sum(abs(dV), axis=-1, keepdims=True)
-    bound = np.where(wild[..., None], most * abs(np.array(s.slope)) * steep, bound)
+    most = 2 * SLOPES[s.kernel.name] * _overshoot(s, s.axes - 1) * abs(s.U).max(initial=abs(s.fill))
+    pulled = most * np.sum(abs(dV), axis=-1, keepdims=True) * abs(np.array(s.slope))
+    bound = np.where(wild[..., None], pulled, bound)
     steps = s.U.shape[-1] * np.maximum(1.0, abs(np.array(s.slope)))
     in_points = _in_range(s, dgrid, bound, steps)
 
@@ -75,14 +79,14 @@ def gradients_and_bounds(s: Sampling, dV: Array) -> tuple[Expected, Expected]:
     share, terms, count = _landing(s, eps, abs(dV) * slack, abs(dV), np.ones_like(dV))
     dU_bound = share + eps * np.maximum(count - 1, 0) * terms
     if s.rounds:
-        points = _apart(around)
+        points = _apart(around, s)
         xy, *others = (s.moved(p)[0] for p in (s.p, *points))
         torn = np.any([np.any(other != xy, axis=-1) for other in others], axis=0)
         either = abs(dV) * torn[..., None]
         landing = sum(s.gradient(either, p)[0] for p in (s.p, *points))
-        dU_bound = dU_bound + landing * (1 + eps * np.prod(dV.shape[1:3]))
-    anywhere = np.sum(abs(dV) * wild[..., None], axis=(1, 2), keepdims=True)
-    anywhere = anywhere * OVERSHOOT[s.kernel.name]
+        dU_bound = dU_bound + landing * (1 + eps * prod(dV.shape[1:-1]))
+    anywhere = np.sum(abs(dV) * wild[..., None], axis=_sides(s), keepdims=True)
+    anywhere = anywhere * _overshoot(s, s.axes)
     in_images = _in_range(s, dU, dU_bound + anywhere + eps * abs(dU), count + 1)
     return in_images, in_points
 
@@ -97,13 +101,13 @@ def _in_range(s: Sampling, value: Array, bound: Array, terms: Array | float) -> 
     So it is beside a pixel that is not finite: whether its weight of 0 is a NaN is left open.
     """
     kind = np.finfo(arithmetic(s.layout.dtypes[0]))
-    bound = bound + ROUNDINGS[s.kernel.name] * terms * float(kind.smallest_subnormal)
+    bound = bound + _count(s) * terms * float(kind.smallest_subnormal)
     beyond = np.isnan(bound) | (abs(value) + bound > float(kind.max))
     return Expected(value, np.where(np.isnan(value), 0.0, np.where(beyond, np.inf, bound)))
 
 
 def _delta(s: Sampling, eps: float) -> Array:
-    """By how much a pixel coordinate may be off, (B, H', W', 2); not finite where it is not."""
+    """By how much a pixel coordinate may be off, like p; not finite where it is not."""
     return MAP_ROUNDINGS * (eps if s.placing is None else s.placing) * (abs(s.p) + s.sizes)
 
 
@@ -119,31 +123,33 @@ def _uncertain(s: Sampling, eps: float) -> Array:
 
 def _about(s: Sampling, eps: float, V: Array) -> Array:
     """How far from V a point that may be some pixels off, or anywhere, can come."""
-    anywhere: Array = 4 * np.max(abs(s.U), axis=(1, 2), keepdims=True, initial=abs(s.fill))
-    delta = np.max(_delta(s, eps), axis=-1)
-    near = delta <= NEAR
+    most = np.max(abs(s.U), axis=_sides(s), keepdims=True, initial=abs(s.fill))
+    anywhere: Array = 2 * _overshoot(s, s.axes) * most
+    delta = _delta(s, eps)
+    near = np.max(delta, axis=-1) <= NEAR
     if not near.any():
         return anywhere
-    reach = ceil(delta[near].max() + s.kernel.support) + 1
-    width = ((0, 0), (2 * reach,) * 2, (2 * reach,) * 2, (0, 0))
+    reach = [ceil(off + s.kernel.support) + 1 for off in delta[near].max(axis=0)]
+    width = ((0, 0), *((2 * r, 2 * r) for r in reversed(reach)), (0, 0))
     if s.padding in ("zeros", "constant") and s.move is None:
         U = np.pad(s.U, width, constant_values=s.fill)
     else:  # what is beyond an edge is some pixel within reach of it
         U = np.pad(s.U, width, mode="edge")
     low, high = U, U
-    for axis in (1, 2):
-        low = sliding_window_view(low, 2 * reach + 1, axis=axis).min(axis=-1)
-        high = sliding_window_view(high, 2 * reach + 1, axis=axis).max(axis=-1)
+    for axis, r in zip(_sides(s), reversed(reach), strict=True):
+        low = sliding_window_view(low, 2 * r + 1, axis=axis).min(axis=-1)
+        high = sliding_window_view(high, 2 * r + 1, axis=axis).max(axis=-1)
     rule, places = padding_rule(s.padding), np.moveaxis(np.rint(s.moved(s.p)[0]), -1, 0)
     pixels = [
-        whole(place, size, reach - 1, s.padding)
-        for place, size in zip(places, s.sizes, strict=True)
+        whole(place, size, r - 1, s.padding)
+        for place, size, r in zip(places, s.sizes, reach, strict=True)
     ]
     if rule.period is not None:
         pixels = [rule.pixel(m, size) for m, size in zip(pixels, s.sizes, strict=True)]
-    at = np.arange(len(U))[:, None, None], pixels[1] + reach, pixels[0] + reach
+    b = np.arange(len(U)).reshape(-1, *[1] * s.axes)
+    at = (b, *(m + r for m, r in zip(reversed(pixels), reversed(reach), strict=True)))
     least, most = low[at], high[at]
-    hull = OVERSHOOT[s.kernel.name] * (most - least) / 2 + abs((most + least) / 2 - V)
+    hull = _overshoot(s, s.axes) * (most - least) / 2 + abs((most + least) / 2 - V)
     return np.asarray(np.where(near[..., None], hull, anywhere))
 
 
@@ -153,18 +159,34 @@ def _around(s: Sampling, eps: float) -> Array:
     with np.errstate(invalid="ignore", over="ignore"):
         knot = np.round(2 * s.p) / 2
         middle = np.where(abs(knot - s.p) <= delta, knot, s.p)
-    places = middle, s.p - delta, s.p + delta
-    tried = [np.stack([x[..., 0], y[..., 1]], axis=-1) for x in places for y in places]
+    places = [np.moveaxis(place, -1, 0) for place in (middle, s.p - delta, s.p + delta)]
+    tried = [np.stack(each, axis=-1) for each in product(*zip(*places, strict=True))]
     return np.concatenate(tried, axis=1)
 
 
-def _apart(stacked: Array) -> list[Array]:
+def _apart(stacked: Array, s: Sampling) -> list[Array]:
     """What belongs to each of the places."""
-    return np.split(stacked, TRIED**2, axis=1)
+    return np.split(stacked, TRIED**s.axes, axis=1)
+
+
+def _sides(s: Sampling) -> tuple[int, ...]:
+    """The axes of U, or of V, between B and C."""
+    return tuple(range(1, 1 + s.axes))
+
+
+def _overshoot(s: Sampling, axes: int) -> float:
+    """≥ Σ_n Σ_m |k k|, over so many axes."""
+    return float(OVERSHOOT[s.kernel.name] ** (axes / 2))
+
+
+def _count(s: Sampling) -> int:
+    """Roundings of a term of Eq. 3: the sum over all taps, the weights and their product."""
+    taps, weights = ROUNDINGS[s.kernel.name]
+    return int(taps**s.axes) + weights * s.axes
 
 
 def _rounding(s: Sampling, eps: float) -> float:
-    return ROUNDINGS[s.kernel.name] * eps
+    return _count(s) * eps
 
 
 def _reach(s: Sampling, eps: float) -> Array:
@@ -178,7 +200,7 @@ def _reach(s: Sampling, eps: float) -> Array:
 def _landing(s: Sampling, eps: float, *losses: Array) -> list[Array]:
     """What reaches each pixel of each loss, with weight 1 for every tap in the support."""
     loss, many = np.concatenate(losses, axis=-1), len(losses)
-    nothing = np.zeros((*s.U.shape[:3], loss.shape[-1]))
+    nothing = np.zeros((*s.U.shape[:-1], loss.shape[-1]))
     dU, _ = s._replace(kernel=_box(s, eps), U=nothing).gradient(loss)
     return np.split(dU, many, axis=-1)
 

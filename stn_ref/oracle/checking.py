@@ -14,16 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stn_ref.equations import TRANSLATION
 from stn_ref.equations.arguments import Array
-from stn_ref.equations.lattice import centre, half_extent
 from stn_ref.oracle import torch
 from stn_ref.oracle.bounds import Expected
 from stn_ref.oracle.dialect import Sampler, expected, gradient_of, sampler_of
 from stn_ref.oracle.families import FAMILIES, Case, cases, ramp
+from stn_ref.oracle.pixel import one_pixel
 from stn_ref.oracle.report import Failure, Report, Row
-from stn_ref.oracle.sampling import Sampling
-from stn_ref.tracing import trace
 
 MANY_VALUES = 10000  # too many to paste
 
@@ -60,6 +57,7 @@ def check(
     *,
     backward: Callable[..., Any] | None = None,
     dtypes: Sequence[str] = ("float32",),
+    axes: int = 2,
     rng: np.random.Generator,
 ) -> Report:
     """Compare a sampler with a dialect's, value and gradient, wherever samplers go wrong.
@@ -68,12 +66,13 @@ def check(
     like       the dialect's function it should equal, options bound by `functools.partial`
     backward   f(grad_output, images, points) → (grad_images, grad_points), if it has one
     dtypes     of the images and points, one or several
+    axes       2 for images, 3 for volumes, 1 for signals, as far as `like` takes them
     rng        draws the cases
     Returns a Report: `.ok`, `str()`, `.raise_if_failed()`. Non-finite points are compared in value
     only. Whatever the candidate raises is a failure like any other, and so are another shape or
     dtype and arguments that it changes.
     Raises TypeError if `like` is no sampler of a dialect, has an option that its function has not,
-    or lacks one that has no default.
+    or lacks one that has no default; ValueError if it does not sample along so many axes.
 
     >>> from stn_ref.oracle import check, torch
     >>> found = check(
@@ -85,7 +84,7 @@ def check(
     False
     """
     function: Any = like.func if isinstance(like, partial) else like
-    known = sampler_of(function)
+    known = sampler_of(function, axes)
     options = _options(function, like)
     trial = Trial(candidate, backward, function, known, options, rng)
     rows, failures = [], []
@@ -93,7 +92,7 @@ def check(
         for family in FAMILIES:
             found: list[Failure] = []
             drawn, wrong, worst = 0, 0, 0.0
-            for case in cases(family, rng, known.axes):
+            for case in cases(family, rng, known.kept, axes):
                 new, units = _compare(trial, family, case, dtype)
                 drawn, wrong, worst = drawn + 1, wrong + bool(new), max(worst, units)
                 found += new
@@ -198,16 +197,32 @@ def difference(found: Array, true: Expected) -> tuple[float, str]:
 
 
 def _cut(failure: Failure, trial: Trial) -> Failure:
-    """The same failure with one image, one channel and one point, if it is still one."""
-    U, xy = failure.case
-    for b, i, j in np.ndindex(*xy.shape[:3]):
-        for c in range(U.shape[3]):
-            one = Case(U[b : b + 1, ..., c : c + 1], xy[b : b + 1, i : i + 1, j : j + 1])
-            found, _ = _compare(trial, failure.family, one, failure.dtype)
-            for new in found:
-                if new.what == failure.what:
-                    return new
-    return failure
+    """The same failure, halved again and again while it is still one: mostly down to one point."""
+    while True:
+        for case in _halves(failure.case):
+            found, _ = _compare(trial, failure.family, case, failure.dtype)
+            same = [new for new in found if new.what == failure.what]
+            if same:
+                failure = same[0]
+                break
+        else:
+            return failure
+
+
+def _halves(case: Case) -> Iterator[Case]:
+    """Either half of the images, of the outputs along each axis, of the channels."""
+    U, xy = case
+    for axis in range(xy.ndim - 1):
+        for half in _two(xy.shape[axis]):
+            yield Case(U if axis else U[half], xy[(*[slice(None)] * axis, half)])
+    for half in _two(U.shape[-1]):
+        yield Case(U[..., half], xy)
+
+
+def _two(length: int) -> tuple[slice, ...]:
+    """The first half and the second, if there are two."""
+    half = length // 2
+    return (slice(half), slice(half, None)) if half else ()
 
 
 def _paste(failure: Failure, trial: Trial) -> str:
@@ -229,29 +244,11 @@ def _paste(failure: Failure, trial: Trial) -> str:
         f"expected({module}.{name}, {', '.join([*names, *options])})",
         f"# {failure.what} {failure.message}",
     ]
-    if failure.case.xy.size == 2 and failure.case.U.size and np.isfinite(arrays[-1]).all():
+    U, xy = failure.case
+    if xy.size == xy.shape[-1] and U.size and np.isfinite(arrays[-1]).all():
         given = arrays if failure.loss is None else arrays[1:]
-        lines += ["", *_traced(trial.known.translate(*given, **trial.options))]
+        lines += ["", *one_pixel(trial.known.translate(*given, **trial.options))]
     return "\n".join(lines)
-
-
-def _traced(s: Sampling) -> list[str]:
-    """The pixel through the equations, from where the padding has moved its source point to."""
-    (xy, _), (H, W) = s.moved(s.p), s.U.shape[1:3]
-    half = np.array([half_extent(W, False), half_extent(H, False)])
-    theta = (xy[0, 0, 0] - [centre(W), centre(H)]) / half
-    found = trace(
-        s.U,
-        theta[None],
-        at=(0, 0, 0),
-        size=(1, 1),
-        transformation=TRANSLATION,
-        kernel=s.kernel,
-        padding=s.padding,
-        fill=s.fill,
-        align_corners=False,
-    )
-    return str(found).splitlines()
 
 
 def _literal(array: Array) -> str:

@@ -35,7 +35,8 @@ class Sampler(NamedTuple):
 
     translate: Callable[..., Sampling]
     arrange: Arrange
-    axes: str  # which of the axes B and C its images have
+    kept: str  # which of the axes B and C its images have
+    axes: tuple[int, ...]  # along how many it samples: 1, 2 or 3
 
 
 class Dialect(NamedTuple):
@@ -46,6 +47,7 @@ class Dialect(NamedTuple):
     kernels: dict[str, dict[str, Any]]  # nearest, linear, cubic ↦ the options that ask for it
     paddings: dict[str, dict[str, Any]]  # ours ↦ the options that ask for it
     rules: dict[str, str]  # by topic: ties, outside, not finite, slopes, edges
+    axes: int = 2
 
 
 _analyses: dict[Callable[..., Any], Callable[..., Any]] = {}
@@ -87,7 +89,7 @@ def analysed_by(analysis: Callable[..., Any]) -> Callable[[Callable[P, Array]], 
 
 
 def sampler(
-    arrange: Arrange, axes: str = "BC"
+    arrange: Arrange, kept: str = "BC", axes: tuple[int, ...] = (2,)
 ) -> Callable[[Callable[P, Sampling]], Callable[P, Array]]:
     """Make the function whose arguments a translation translates."""
 
@@ -106,18 +108,25 @@ def sampler(
             return Expected(V, bound)
 
         _signed(function, inspect.signature(translate).parameters.values(), "Array")
-        _samplers[function] = Sampler(translate, arrange, axes)
+        _samplers[function] = Sampler(translate, arrange, kept, axes)
         _analyses[function] = analysis
         return function
 
     return make
 
 
-def sampler_of(function: Callable[..., Any]) -> Sampler:
-    """What is known of a function; TypeError if it is none that samples."""
+def sampler_of(function: Callable[..., Any], axes: int | None = None) -> Sampler:
+    """What is known of a function; TypeError if it is none that samples.
+
+    axes  along how many it should, if that matters; ValueError if it does not
+    """
     if function not in _samplers:
         raise TypeError(f"{function!r} is no sampler of a dialect; these are: {_names(_samplers)}")
-    return _samplers[function]
+    known = _samplers[function]
+    if axes is not None and axes not in known.axes:
+        can = " or ".join(map(str, known.axes))
+        raise ValueError(f"axes is {axes!r}; {_names([function])} samples along {can}")
+    return known
 
 
 def gradient_of(
@@ -133,7 +142,7 @@ def gradient_of(
             raise TypeError(
                 f"images of dtype {s.layout.dtypes[0]} have no gradient; cast them first"
             )
-        shape = s.layout.value(np.empty((*s.p.shape[:3], s.U.shape[3]))).shape
+        shape = s.layout.value(np.empty((*s.p.shape[:-1], s.U.shape[-1]))).shape
         return s.layout.loss(gradient_like("grad_output", grad_output, shape))
 
     def backward(grad_output: ArrayLike, *args: P.args, **kwargs: P.kwargs) -> tuple[Array, ...]:

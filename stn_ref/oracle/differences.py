@@ -17,7 +17,7 @@ from stn_ref.equations.arguments import Array, choice
 from stn_ref.oracle import exact
 from stn_ref.oracle.dialect import Dialect, sampler_of
 
-NAMES = ("torch", "onnx", "tensorflow", "scipy", "jax", "opencv", "torch7")
+NAMES = ("torch", "torch volumes", "onnx", "tensorflow", "scipy", "jax", "opencv", "torch7")
 ROW = (10.0, 20.0, 40.0, 50.0, 80.0)
 
 
@@ -61,7 +61,8 @@ PROBES = (
 def explain(one: str, other: str) -> None:
     """Print how two dialects differ, with an input for each difference.
 
-    one, other  names of dialects: "torch", "onnx", "tensorflow", "scipy", "jax", "opencv", "torch7"
+    one, other  names of dialects: "torch", "onnx", "tensorflow", "scipy", "jax", "opencv",
+                "torch7"; and "torch volumes", for there 5-D is not as 4-D
     Raises ValueError if there is none of such a name.
     """
     print("\n".join(_lines(one, other)))
@@ -83,7 +84,10 @@ def differences(one: str, other: str) -> list[Difference]:
 
 def dialect_of(name: str) -> Dialect:
     """The record of a dialect."""
-    found: Dialect = import_module(f"stn_ref.oracle.{choice('dialect', name, NAMES)}").DIALECT
+    module, _, volumes = choice("dialect", name, NAMES).partition(" ")
+    found: Dialect = getattr(
+        import_module(f"stn_ref.oracle.{module}"), volumes.upper() or "DIALECT"
+    )
     return found
 
 
@@ -97,24 +101,31 @@ def asked(dialect: Dialect, probe: Probe) -> dict[str, Any] | None:
 def answer(dialect: Dialect, probe: Probe) -> float:
     """What a dialect says, in pixels: the value, or its derivative in x."""
     known, options = sampler_of(dialect.function), asked(dialect, probe) or {}
-    U, xy = asked_of(probe)
+    U, xy = asked_of(probe, dialect.axes)
     defaults = {"align_corners": False} | options
     s = known.translate(*known.arrange(U, xy, defaults), **options)
     if not probe.slope:
         return float(exact.value(s).item())
-    _, dp = exact.gradient(s, np.ones((1, 1, 1, 1)))
-    return float(dp[0, 0, 0, 0] / s.slope[0])
+    _, dp = exact.gradient(s, np.ones((*s.p.shape[:-1], 1)))
+    return float(dp.flat[0] / s.slope[0])
 
 
-def asked_of(probe: Probe) -> tuple[Array, Array]:
-    """The row, twice, and the point; as long a row as makes normalised points exact."""
+def asked_of(probe: Probe, axes: int = 2) -> tuple[Array, Array]:
+    """The row, twice along the other axes, and the point.
+
+    As long a row as makes normalised points exact.
+    """
     row = ROW[:4] if probe.padding == "symmetric" else ROW
-    return np.tile(row, (1, 2, 1))[..., None], np.array([[[[probe.x, 0.0]]]])
+    U, xy = np.tile(row, (1, *[2] * (axes - 1), 1)), np.zeros((*[1] * (axes + 1), axes))
+    xy[..., 0] = probe.x
+    return U[..., None], xy
 
 
 def _call(name: str, dialect: Dialect, probe: Probe) -> str:
     options = ", ".join(f"{key}={value!r}" for key, value in (asked(dialect, probe) or {}).items())
-    return f"{name}.{dialect.function.__name__}(…{', ' if options else ''}{options})"
+    module, _, volumes = name.partition(" ")
+    given = ", ".join(["5-D …" if volumes else "…", *[options] * bool(options)])
+    return f"{module}.{dialect.function.__name__}({given})"
 
 
 def _lines(one: str, other: str) -> Iterator[str]:

@@ -8,9 +8,12 @@ dialects' own, piecewise polynomials. What overflows, and a great many points, i
 
 from __future__ import annotations
 
-from itertools import pairwise
-from math import ceil, fsum
-from typing import NamedTuple
+from collections.abc import Iterator
+from functools import reduce
+from itertools import pairwise, product
+from math import ceil, fsum, prod
+from operator import mul
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,12 +41,11 @@ def value(s: Sampling) -> Array:
     if s.large:
         return s.value()
     placed, _ = _placed(s)
-    (columns, lost_x), (rows, lost_y) = _axis(s, placed, 0), _axis(s, placed, 1)
-    V = twofold(np.zeros((*s.p.shape[:3], s.U.shape[3])))
-    for n, k_y, _ in rows:
-        for m, k_x, _ in columns:
-            V = V + k_x * k_y * _pixels(s, n, m)
-    good = np.isfinite(V.hi) & ~lost_x & ~lost_y
+    V = twofold(np.zeros((*s.p.shape[:-1], s.U.shape[-1])))
+    found, gone = _taps(s, placed)
+    for mn, k, _ in found:
+        V = V + _times(k) * _pixels(s, mn)
+    good = np.isfinite(V.hi) & ~gone
     return V.hi if good.all() else np.where(good, V.hi, s.value())
 
 
@@ -53,21 +55,19 @@ def gradient(s: Sampling, dV: Array) -> tuple[Array, Array]:
     if s.large:
         return s.gradient(dV)
     placed, moves = _placed(s)
-    (columns, lost_x), (rows, lost_y) = _axis(s, placed, 0), _axis(s, placed, 1)
-    gone = lost_x | lost_y
+    found, gone = _taps(s, placed)
     dV, spread = np.where(gone, 0.0, dV), []
-    dx = dy = twofold(np.zeros(s.p.shape[:3]))
-    for n, k_y, dk_y in rows:
-        for m, k_x, dk_x in columns:
-            spread.append((n, m, k_x * k_y * dV))
-            pull = twofold(dV) * _pixels(s, n, m)
-            dx = dx + (pull * (dk_x * k_y)).sum()
-            dy = dy + (pull * (k_x * dk_y)).sum()
+    dxs = [twofold(np.zeros(s.p.shape[:-1]))] * s.axes
+    for mn, k, dk in found:
+        spread.append((mn, _times(k) * dV))
+        pull = twofold(dV) * _pixels(s, mn)
+        for a, slope in enumerate(dk):  # k′ in the place of k: along x, then along y
+            dxs[a] = dxs[a] + (pull * _times((*k[:a], slope, *k[a + 1 :]))).sum()
     moves = moves * (s.rounds is None)
-    slope = moves * s.slope
-    dp = np.stack([(d * slope[..., k]).hi for k, d in enumerate((dx, dy))], axis=-1)
+    slopes = moves * s.slope
+    dp = np.stack([(d * slopes[..., a]).hi for a, d in enumerate(dxs)], axis=-1)
     dp = np.where(moves == 0, 0.0, np.where(gone, 0 * s.nowhere, dp))
-    if not all(np.isfinite(share.hi + share.lo).all() for _, _, share in spread):
+    if not all(np.isfinite(share.hi + share.lo).all() for _, share in spread):
         return s.gradient(dV)
     good = np.isfinite(dp) | gone
     return _gathered(s, spread), dp if good.all() else np.where(good, dp, s.gradient(dV)[1])
@@ -95,6 +95,17 @@ def _rounded(s: Sampling, x: Twofold) -> Twofold:
     return twofold(np.where(between, np.floor(x.hi) + (x.lo > 0), s.rounds(x.hi)))
 
 
+def _taps(s: Sampling, placed: Twofold) -> tuple[Iterator[tuple[Any, ...]], Array]:
+    """(m, n), their k and k′, of every tap of y with every tap of x; and which points are lost."""
+    axes, gone = zip(*(_axis(s, placed, axis) for axis in range(s.axes)), strict=True)
+    found = (tuple(zip(*taps[::-1], strict=True)) for taps in product(*reversed(axes)))
+    return found, np.any(gone, axis=0)
+
+
+def _times(factors: tuple[Twofold, ...]) -> Twofold:
+    return reduce(mul, factors)
+
+
 def _axis(s: Sampling, placed: Twofold, axis: int) -> tuple[list[Tap], Array]:
     """The taps of every point along x or y, and which points are nowhere, (B, H', W', 1)."""
     size, kernel = s.sizes[axis], s.kernel
@@ -114,26 +125,27 @@ def _axis(s: Sampling, placed: Twofold, axis: int) -> tuple[list[Tap], Array]:
     return taps, gone
 
 
-def _pixels(s: Sampling, n: Array, m: Array) -> Array:
+def _pixels(s: Sampling, mn: tuple[Array, ...]) -> Array:
     """U_nm for every point, (B, H', W', C)."""
-    b = np.arange(len(s.U))[:, None, None]
-    u = s.U[b, np.maximum(n, 0)[..., 0], np.maximum(m, 0)[..., 0]]
-    return np.where((n >= 0) & (m >= 0), u, s.fill)
+    b = np.arange(len(s.U)).reshape(-1, *[1] * s.axes)
+    u = s.U[(b, *(np.maximum(m, 0)[..., 0] for m in reversed(mn)))]
+    return np.where(np.min(mn, axis=0) >= 0, u, s.fill)
 
 
-def _gathered(s: Sampling, spread: list[tuple[Array, Array, Twofold]]) -> Array:
+def _gathered(s: Sampling, spread: list[tuple[tuple[Array, ...], Twofold]]) -> Array:
     """dU, every pixel the sum of what the taps on it bring, rounded once."""
     place, amount = [], []
-    for n, m, share in spread:
-        b, i, j, _ = np.nonzero((n >= 0) & (m >= 0))
-        pixel = np.ravel_multi_index((b, n[b, i, j, 0], m[b, i, j, 0]), s.U.shape[:3])
+    for mn, share in spread:
+        here = np.nonzero(np.min(mn, axis=0)[..., 0] >= 0)
+        nm = (m[..., 0][here] for m in reversed(mn))
+        pixel = np.ravel_multi_index((here[0], *nm), s.U.shape[:-1])
         place += [pixel, pixel]
-        amount += [share.hi[b, i, j], share.lo[b, i, j]]
-    dU = np.zeros((np.prod(s.U.shape[:3]), s.U.shape[3]))
+        amount += [share.hi[here], share.lo[here]]
+    dU = np.zeros((prod(s.U.shape[:-1]), s.U.shape[-1]))
     at, amounts = np.concatenate(place), np.concatenate(amount)
     order = np.argsort(at, kind="stable")
     pixels, starts = np.unique(at[order], return_index=True)
-    for c in range(s.U.shape[3]):
+    for c in range(s.U.shape[-1]):
         column = amounts[order, c].tolist()
         ends = pairwise([*starts.tolist(), len(column)])
         dU[pixels, c] = [fsum(column[i:j]) for i, j in ends]

@@ -1,23 +1,29 @@
 """Families of cases, each aimed at one kind of trouble; drawn from a generator, mostly small.
 
-They are in our terms, feature maps and pixels; a dialect's `arrange` puts them into its own.
+They are in our terms, feature maps and pixels; a dialect's `arrange` puts them into its own. Sizes
+are (D, H, W), of which a map has the last two and a signal the last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
-from stn_ref.equations.arguments import Array
+from stn_ref.equations.arguments import Array, Size
 
-Size = tuple[int, int]
-Family = Callable[[np.random.Generator], "Iterator[Case]"]
+Family = Callable[[np.random.Generator, int], "Iterator[Case]"]  # of so many axes
+
+
+# of the output: of most small cases, and of those with some strange rows
+OUT: dict[int, Size] = {1: (8,), 2: (4, 5), 3: (2, 2, 5)}
+ROWS: dict[int, Size] = {1: (9,), 2: (3, 6), 3: (3, 2, 3)}
 
 
 class Case(NamedTuple):
-    """U (B, H, W, C) and xy (B, H', W', 2) in pixels, float64."""
+    """U (B, H, W, C) and xy (B, H', W', 2) in pixels, float64; of other axes alike."""
 
     U: Array
     xy: Array
@@ -29,17 +35,17 @@ def _images(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 def _points(rng: np.random.Generator, size: Size, shape: tuple[int, ...]) -> Array:
     """Pixels anywhere, up to two outside, (*shape, 2)."""
-    return rng.uniform(-2, np.array(size[::-1]) + 1.0, (*shape, 2))
+    return rng.uniform(-2, np.array(size[::-1]) + 1.0, (*shape, len(size)))
 
 
 def _at(place: Callable[[np.random.Generator, Array, Size], Array]) -> Family:
     """A family of small images whose points are moved to special places."""
 
-    def family(rng: np.random.Generator) -> Iterator[Case]:
-        for shape in ((1, 3, 4, 1), (2, 5, 6, 3), (1, 7, 2, 2)):
-            size = shape[1], shape[2]
-            xy = place(rng, _points(rng, size, (shape[0], 4, 5)), size)
-            yield Case(_images(rng, shape), xy)
+    def family(rng: np.random.Generator, axes: int) -> Iterator[Case]:
+        for B, sides, C in ((1, (2, 3, 4), 1), (2, (3, 5, 6), 3), (1, (4, 7, 2), 2)):
+            size = sides[-axes:]
+            xy = place(rng, _points(rng, size, (B, *OUT[axes])), size)
+            yield Case(_images(rng, (B, *size, C)), xy)
 
     return family
 
@@ -53,26 +59,36 @@ def _edges(rng: np.random.Generator, p: Array, size: Size) -> Array:
     return ends + beside
 
 
-def _many(rng: np.random.Generator) -> Iterator[Case]:
+def _many(rng: np.random.Generator, axes: int) -> Iterator[Case]:
     """More images, channels and points than fit into one vector, one block or one chunk."""
-    for shape, size in (((3, 9, 10, 5), (17, 40)), ((1, 12, 70, 8), (2, 1037))):
-        yield Case(_images(rng, shape), _points(rng, (shape[1], shape[2]), (shape[0], *size)))
+    for B, sides, C, out in ((3, (2, 9, 10), 5, (1, 17, 40)), (1, (3, 12, 70), 8, (1, 2, 1037))):
+        size = sides[-axes:]
+        yield Case(_images(rng, (B, *size, C)), _points(rng, size, (B, *out[-axes:])))
 
 
-def _thin(rng: np.random.Generator) -> Iterator[Case]:
+def _thin(rng: np.random.Generator, axes: int) -> Iterator[Case]:
     """Axes of one pixel."""
-    for size in ((1, 1), (1, 5), (4, 1)):
-        yield Case(_images(rng, (2, *size, 2)), _points(rng, size, (2, 3, 3)))
+    for sides in ((1, 1, 1), (3, 1, 5), (1, 4, 1)):
+        size, out = sides[-axes:], (2, 3, 3)[-axes:]
+        yield Case(_images(rng, (2, *size, 2)), _points(rng, size, (2, *out)))
 
 
-def _large(rng: np.random.Generator) -> Iterator[Case]:
+LARGE: dict[int, tuple[Size, ...]] = {
+    1: ((36200,), (65600,)),
+    2: ((200, 181), (2, 32800)),
+    3: ((5, 40, 181), (2, 2, 16400)),
+}
+
+
+def _large(rng: np.random.Generator, axes: int) -> Iterator[Case]:
     """Just over 2¹⁵ and 2¹⁶ pixels: an offset of 16 bits is too short."""
-    for size in ((200, 181), (2, 32800)):
-        xy = _points(rng, size, (2, 6, 8))
-        last = np.array(size[::-1]) - 1
-        xy[:, :, ::2] = last - rng.uniform(0, np.minimum(last, 30), (2, 6, 4, 2))  # its far end
+    for size in LARGE[axes]:
+        out = (2, 6, 8)[-axes:]
+        xy = _points(rng, size, (2, *out))
+        far, last = xy[..., ::2, :], np.array(size[::-1]) - 1
+        far[...] = last - rng.uniform(0, np.minimum(last, 30), far.shape)  # its far end
         # two images, so that what lies 2¹⁶ before a pixel of the second is a pixel too
-        pixels = size[0] * size[1]
+        pixels = prod(size)
         yield Case(ramp(-pixels, pixels, pixels).reshape(2, *size, 1), xy)
 
 
@@ -82,21 +98,24 @@ def ramp(start: int, stop: int, length: int) -> Array:
     return values
 
 
-def _empty(rng: np.random.Generator) -> Iterator[Case]:
+def _empty(rng: np.random.Generator, axes: int) -> Iterator[Case]:
     """No output, no image, no channel."""
-    for B, C, height in ((2, 2, 0), (0, 2, 3), (2, 0, 3)):
-        yield Case(_images(rng, (B, 4, 5, C)), np.ones((B, height, 3, 2)))
+    for B, C, count in ((2, 2, 0), (0, 2, 3), (2, 0, 3)):
+        size, out = (3, 4, 5)[-axes:], (count, 3, 2)[:axes]
+        yield Case(_images(rng, (B, *size, C)), np.ones((B, *out, axes)))
 
 
 def _strange(values: tuple[float, ...]) -> Family:
     """Among ordinary points, some with a coordinate of these."""
 
-    def family(rng: np.random.Generator) -> Iterator[Case]:
-        for axes in ((0,), (1,), (0, 1)):
-            xy = _points(rng, (4, 5), (2, 3, 6))
-            for axis in axes:
-                xy[:, ::2, :, axis] = rng.choice(values, xy[:, ::2, :, axis].shape)
-            yield Case(_images(rng, (2, 4, 5, 2)), xy)
+    def family(rng: np.random.Generator, axes: int) -> Iterator[Case]:
+        size, out = (3, 4, 5)[-axes:], ROWS[axes]
+        for strange in (*((axis,) for axis in range(axes)), range(axes)):
+            xy = _points(rng, size, (2, *out))
+            for axis in strange:
+                some = xy[:, ::2, ..., axis]
+                some[...] = rng.choice(values, some.shape)
+            yield Case(_images(rng, (2, *size, 2)), xy)
 
     return family
 
@@ -117,9 +136,12 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def cases(family: str, rng: np.random.Generator, axes: str) -> Iterator[Case]:
-    """The cases of a family, for images that have the axes B and C or have them not."""
-    for U, xy in FAMILIES[family](rng):
-        batch, channels = (slice(None if axis in axes else 1) for axis in "BC")
-        if U.size or axes == "BC":
+def cases(family: str, rng: np.random.Generator, kept: str, axes: int = 2) -> Iterator[Case]:
+    """The cases of a family, for images that have the axes B and C, or only what is kept of them.
+
+    axes  how many others: 1, 2 or 3
+    """
+    for U, xy in FAMILIES[family](rng, axes):
+        batch, channels = (slice(None if axis in kept else 1) for axis in "BC")
+        if U.size or kept == "BC":
             yield Case(U[batch, ..., channels], xy[batch])

@@ -35,25 +35,27 @@ def translated(
     rounds_first: bool = False,
     clips_first: bool = False,
     arithmetic: Any = None,
+    axes: tuple[int, ...] = (2,),
 ) -> Sampling:
     """A call in our terms; images come with their name, mode is one of the three above.
 
     rounds_first  nearest rounds before it pads: ONNX
     clips_first   cubic clips the coordinate to the border, not the taps: a known error
     arithmetic    the dtype in which coordinates overflow, if it is not the grid's
+    axes          how many the images may have, beside N and C
     """
     choice("padding_mode", padding_mode, PADDING_MODES)
     aligned = switch("align_corners", align_corners)
-    U = planar_images(*images)
-    points = grid_of("grid", grid, len(U), np.asarray(images[1]).dtype)
-    p, rest, slope = pixels(points, U.shape[1:3], aligned, arithmetic)
+    U = planar_images(*images, axes)
+    points = grid_of("grid", grid, len(U), np.asarray(images[1]).dtype, U.ndim - 2)
+    p, rest, slope = pixels(points, U.shape[1:-1], aligned, arithmetic)
     finite = np.isfinite(p)
     lost = ~finite.all(axis=-1, keepdims=True)
     folds = padding_mode == "reflection"
     about = "symmetric" if folds and not aligned else padding_mode
     layout = Layout(
         value=_planar,
-        loss=lambda dV: dV.transpose(0, 2, 3, 1),
+        loss=lambda dV: np.moveaxis(dV, 1, -1),
         images=_planar,
         points=lambda dp: (dp,),
         dtypes=(points.dtype, points.dtype),
@@ -67,39 +69,39 @@ def translated(
     if mode == NEAREST:
         sampling = sampling._replace(kernel=INTEGER, rounds=half_even)
     if padding_mode == "zeros" and mode == LINEAR:
-        # ∂V/∂x has the weights of y in it alone, so a lost x leaves it 0
-        still = finite[..., ::-1] & ~finite
+        # ∂V/∂x has the weights of the other axes in it alone, so a lost x leaves it 0
+        still = ~finite & (np.sum(~finite, axis=-1, keepdims=True) == 1)
         layout = layout._replace(points=lambda dp: (np.where(still & np.isnan(dp), 0.0, dp),))
         return sampling._replace(p=np.where(lost, np.nan, p), layout=layout)
     if padding_mode == "zeros":
         return sampling._replace(p=np.where(lost, -np.inf, p))
     if mode == NEAREST and rounds_first:
         return sampling._replace(p=np.where(np.isnan(p), 0.0, p), padding=about)
-    return sampling._replace(move=partial(_folded, aligned=aligned) if folds else clipped)
+    return sampling._replace(move=partial(folded, aligned=aligned) if folds else clipped)
 
 
 def pixels(
     grid: Array, size: Size, aligned: bool, arithmetic: Any = None
-) -> tuple[Array, Array, tuple[float, float]]:
+) -> tuple[Array, Array, tuple[float, ...]]:
     """x = c̃ x^s + c: p in float64, what it is short of x, and c̃ for x and y.
 
     Not finite where (x^s + 1) c̃ overflows in the dtype of the arithmetic, the grid's by default.
     """
-    slope = half_extent(size[1], aligned), half_extent(size[0], aligned)
+    slope = tuple(half_extent(S, aligned) for S in reversed(size))
     with np.errstate(over="ignore", invalid="ignore"):
         wide = grid.astype(arithmetic or grid.dtype)
         own = (wide + 1) * np.array(slope, wide.dtype)
         far, rest = two_product(grid.astype(np.float64), np.array(slope))
-        p, more = two_sum(far, np.array([centre(size[1]), centre(size[0])]))
+        p, more = two_sum(far, np.array([centre(S) for S in reversed(size)]))
         p, rest = two_sum(p, rest + more)
     fits = np.isfinite(own)
     return np.where(fits, p, own.astype(np.float64)), np.where(fits, rest, 0.0), slope
 
 
-def _folded(x: Array, size: int, aligned: bool) -> tuple[Array, Array]:
+def folded(x: Array, size: int, aligned: bool, most: float = np.inf) -> tuple[Array, Array]:
     """About the centres of the first and last pixel, or about their outer edges."""
     edge = 0.0 if aligned else 0.5
-    return mirrored(x, size, -edge, size - 1 + edge)
+    return mirrored(x, size, -edge, size - 1 + edge, most)
 
 
 def _clipped_outside(x: Array, size: int, aligned: bool) -> tuple[Array, Array]:
@@ -113,7 +115,7 @@ def _clipped_outside(x: Array, size: int, aligned: bool) -> tuple[Array, Array]:
 def arrange(U: Array, xy: Array, options: dict[str, Any]) -> tuple[Array, Array]:
     """Images (N, C, H, W) and the grid of these pixels."""
     aligned = switch("align_corners", options["align_corners"])
-    return _planar(U), normalised(xy, U.shape[1:3], aligned)
+    return _planar(U), normalised(xy, U.shape[1:-1], aligned)
 
 
 def normalised(xy: Array, size: Size, aligned: bool) -> Array:
@@ -123,4 +125,4 @@ def normalised(xy: Array, size: Size, aligned: bool) -> Array:
 
 
 def _planar(V: Array) -> Array:
-    return V.transpose(0, 3, 1, 2)
+    return np.moveaxis(V, -1, 1)

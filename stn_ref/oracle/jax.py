@@ -1,9 +1,10 @@
-"""JAX's dialect: `jax.scipy.ndimage.map_coordinates`, as of JAX 0.10, on images.
+"""JAX's dialect: `jax.scipy.ndimage.map_coordinates`, as of JAX 0.10.
 
-Coordinates are pixels, the row first. The taps are padded, as in section 3, so that a linear map is
-Eq. 3 and its gradient Eq. 7's right derivative in every mode. Departures: nearest rounds half away
-from zero; "constant" fills; ±∞ is NaN if linear; a NaN is pixel 0 if nearest. Beyond 2³¹ JAX itself
-stops at the largest integer; here the padding goes on.
+On signals, images and volumes. Coordinates are pixels, the first axis's (planes, rows) before the
+last's. The taps are padded, as in section 3, so that a linear map is Eq. 3 and its gradient Eq. 7's
+right derivative in every mode. Departures: nearest rounds half away from zero; "constant" fills; ±∞
+is NaN if linear; a NaN is pixel 0 if nearest. Beyond 2³¹ JAX itself stops at the largest integer;
+here the padding goes on.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ PADDINGS = {
 
 def arrange(U: Array, xy: Array, options: dict[str, Any]) -> tuple[Array, Array]:
     """The first image (H, W), and rows and columns (2, H', W')."""
-    return U[0, :, :, 0], np.moveaxis(xy[0, :, :, ::-1], -1, 0)
+    return U[0, ..., 0], np.moveaxis(xy[0, ..., ::-1], -1, 0)
 
 
-@sampler(arrange, axes="")
+@sampler(arrange, kept="", axes=(1, 2, 3))
 def map_coordinates(
     input: ArrayLike,
     coordinates: Sequence[ArrayLike] | Array,
@@ -44,8 +45,8 @@ def map_coordinates(
 ) -> Sampling:
     """Values of an image at pixel coordinates.
 
-    input        (H, W)  float16, float32 or float64
-    coordinates  two arrays of one shape: rows, then columns
+    input        (H, W), (W,) or (D, H, W)  float16, float32 or float64
+    coordinates  an array for each axis, of one shape: rows, then columns
     order, mode  0 nearest or 1 linear; "constant" (cval), "nearest", "wrap", "mirror", "reflect"
     Returns the coordinates' shape, in input's dtype.
     Raises TypeError or ValueError if an argument has another form.
@@ -53,9 +54,9 @@ def map_coordinates(
     padding = PADDINGS[choice("mode", mode, tuple(PADDINGS))]
     fill = number("cval", cval) if padding == "constant" else 0.0
     checked_order(order)
-    U, p, layout = rows_and_columns(input, coordinates)
+    U, p, layout = pixels(input, coordinates)
     coarser = max(map(unit_roundoff, layout.dtypes))
-    s = Sampling(U, p, (1.0, 1.0), BILINEAR, layout, padding, fill, roundoff=coarser)
+    s = Sampling(U, p, (1.0,) * p.shape[-1], BILINEAR, layout, padding, fill, roundoff=coarser)
     if order == 1:
         return s._replace(p=np.where(np.isfinite(p).all(axis=-1, keepdims=True), p, np.nan))
     return s._replace(p=np.where(np.isnan(p), 0.0, p), kernel=INTEGER, rounds=half_away)
@@ -77,27 +78,30 @@ def _real_axis(axis: ArrayLike) -> Array:
     return array.astype(np.float64) if whole else real("coordinates", array)
 
 
-def rows_and_columns(
+def pixels(
     input: ArrayLike, coordinates: Sequence[ArrayLike] | Array
 ) -> tuple[Array, Array, Layout]:
     """U (1, H, W, 1), p (1, 1, points, 2), and the way back to one image and its coordinates."""
     image, given = real("input", input), [_real_axis(axis) for axis in coordinates]
-    if image.ndim != 2 or 0 in image.shape:
-        raise ValueError(f"input has shape {image.shape}; expected (H, W), neither of them 0")
-    if len(given) != 2 or given[0].shape != given[1].shape:
+    axes = image.ndim
+    if axes not in (1, 2, 3) or 0 in image.shape:
         raise ValueError(
-            f"coordinates have shapes {[axis.shape for axis in given]}; expected two alike"
+            f"input has shape {image.shape}; expected (H, W), (W,) or (D, H, W), no side 0"
         )
-    shape = given[0].shape
+    if len(given) != axes or any(axis.shape != given[0].shape for axis in given):
+        raise ValueError(
+            f"coordinates have shapes {[axis.shape for axis in given]}; expected {axes} alike"
+        )
+    shape, ahead = given[0].shape, (1,) * axes  # B, and sides before the last
     p = np.stack([axis.astype(np.float64).ravel() for axis in given[::-1]], axis=-1)
     layout = Layout(
         value=lambda V: V.reshape(shape),
-        loss=lambda dV: dV.reshape(1, 1, -1, 1),
-        images=lambda dU: dU[0, :, :, 0],
-        points=lambda dp: (np.stack([dp[0, 0, :, axis].reshape(shape) for axis in (1, 0)]),),
+        loss=lambda dV: dV.reshape(*ahead, -1, 1),
+        images=lambda dU: dU[0, ..., 0],
+        points=lambda dp: (np.moveaxis(dp[..., ::-1], -1, 0).reshape(axes, *shape),),
         dtypes=(image.dtype, np.result_type(*given)),
     )
-    return image.astype(np.float64)[None, :, :, None], p[None, None], layout
+    return image.astype(np.float64)[None, ..., None], p.reshape(*ahead, -1, axes), layout
 
 
 DIALECT = Dialect(

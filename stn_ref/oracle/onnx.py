@@ -1,7 +1,9 @@
-"""ONNX's dialect: the operators GridSample (opsets 16, 20, 22) and AffineGrid (20), on images.
+"""ONNX's dialect: the operators GridSample (opsets 16, 20, 22) and AffineGrid (20).
 
-As PyTorch's (`grids`), but nearest rounds first and pads then, so that a tie outside the image may
-go to another pixel. ONNX defines no gradients; those here are of the same function.
+On signals (N, C, W), images (N, C, H, W) and volumes (N, C, D, H, W), in every mode. As PyTorch's
+images (`grids`), but nearest rounds first and pads then, so that a tie outside the image may go to
+another pixel. ONNX defines no gradients; those here are of the same function. ONNX Runtime has no
+signals, and of volumes no cubic.
 
 `as_shipped` follows the errors of an implementation, in value:
 
@@ -36,7 +38,7 @@ MODES = {
 LONE = {None: 0.0, "reference": -1.0, "runtime": 1.0}
 
 
-@sampler(grids.arrange)
+@sampler(grids.arrange, axes=(1, 2, 3))
 def grid_sample(
     X: ArrayLike,
     grid: ArrayLike,
@@ -48,11 +50,12 @@ def grid_sample(
 ) -> Sampling:
     """The operator GridSample.
 
-    X     (N, C, H, W)     images, float16, float32 or float64
-    grid  (N, H', W', 2)   source points, (x, y), −1 and 1 at the edges, in X's dtype
+    X     (N, C, H, W)     images, float16, float32 or float64; (N, C, W), (N, C, D, H, W)
+    grid  (N, H', W', 2)   source points, (x, y), −1 and 1 at the edges, in X's dtype; (N, W', 1)
+                           or (N, D', H', W', 3), (x, y, z)
     mode, padding_mode     the names of any opset; "zeros", "border" or "reflection"
     as_shipped             True or "reference", or "runtime": with the errors of either, see above
-    Returns (N, C, H', W') in X's dtype.
+    Returns (N, C, H', W'), (N, C, W') or (N, C, D', H', W') in X's dtype.
     Raises TypeError or ValueError if an argument has another form.
     """
     whose = _shipped(as_shipped)
@@ -66,6 +69,7 @@ def grid_sample(
         rounds_first=True,
         clips_first=whose == "reference",
         arithmetic=dtype,
+        axes=(1, 2, 3),
     )
     if whose == "reference":
         p = s.p.astype(np.float32).astype(np.float64)
@@ -90,13 +94,12 @@ def _shipped(as_shipped: bool | str) -> str | None:
 
 def _at_run_time(s: Sampling, grid: Array, aligned: bool) -> Sampling:
     """As ONNX Runtime has it where coordinates are not finite, or so large that +1 is lost."""
-    size = s.U.shape[1], s.U.shape[2]
-    p, rest, _ = grids.pixels(grid, size, aligned)
+    p, rest, _ = grids.pixels(grid, s.U.shape[1:-1], aligned)
     lost, first = ~(abs(p.astype(grid.dtype)) <= 2.0**62), 0.0 if aligned else -0.5
     s = s._replace(p=np.where(lost, first, p), rest=np.where(lost, 0.0, rest))
     if s.kernel is not BILINEAR or s.move is None:
         return s
-    S = np.array(size[::-1], grid.dtype)
+    S = np.array(s.sizes, grid.dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         x = (grid + 1) / 2 * (S - 1) if aligned else ((grid + 1) * S - 1) / 2
     x = np.where(lost, first, x).astype(grid.dtype)
@@ -127,6 +130,7 @@ def affine_grid(
 ) -> Array:
     """The operator AffineGrid: theta (N, 2, 3) and size (N, C, H', W') to (N, H', W', 2).
 
+    Or theta (N, 3, 4) and size (N, C, D', H', W') to (N, D', H', W', 3).
     as_shipped  where the only point of an aligned axis lies: −1 for "reference", 1 for "runtime"
     """
     found = _points(theta, size, align_corners, as_shipped=as_shipped)

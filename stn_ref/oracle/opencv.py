@@ -46,7 +46,7 @@ def arrange(U: Array, xy: Array, options: dict[str, Any]) -> tuple[Array, Array,
     return image, xy[0, ..., 0], xy[0, ..., 1]
 
 
-@sampler(arrange, axes="C")
+@sampler(arrange, kept="C")
 def remap(
     src: ArrayLike,
     map1: ArrayLike,

@@ -25,7 +25,7 @@ AxisMap = Callable[[Array, int], tuple[Array, Array]]
 
 
 class Layout(NamedTuple):
-    """How a framework lays out what we have as (B, H, W, C) and (B, H', W', 2)."""
+    """How a framework lays out what we have as (B, H, W, C) and (B, H', W', 2), or a volume."""
 
     value: Callable[[Array], Array]  # V, as the function returns it
     loss: Callable[[Array], Array]  # the gradient of that, as our dV
@@ -37,9 +37,9 @@ class Layout(NamedTuple):
 class Sampling(NamedTuple):
     """One call of some framework's function, in our terms."""
 
-    U: Array  # (B, H, W, C), float64
-    p: Array  # (B, H', W', 2), float64: (x, y) in pixels, before padding
-    slope: tuple[float, float]  # ∂p/∂ of the framework's own coordinates, for x and y
+    U: Array  # (B, H, W, C), float64; (B, W, C) and (B, D, H, W, C) too
+    p: Array  # (B, H', W', 2), float64: (x, y) in pixels, before padding; one an axis
+    slope: tuple[float, ...]  # ∂p/∂ of the framework's own coordinates, for x and y
     kernel: Kernel
     layout: Layout
     padding: str = "zeros"
@@ -53,14 +53,19 @@ class Sampling(NamedTuple):
     placing: float | None = 0.0  # that of p: 0 if it is given, None if it is the arithmetic's
 
     @property
-    def sizes(self) -> tuple[int, int]:
+    def sizes(self) -> tuple[int, ...]:
         """Width and height, in the order of p."""
-        return self.U.shape[2], self.U.shape[1]
+        return self.U.shape[-2:0:-1]
+
+    @property
+    def axes(self) -> int:
+        """How many a point has."""
+        return len(self.sizes)
 
     @property
     def large(self) -> bool:
         """Whether there is so much to do that only compiled loops are quick about it."""
-        return bool(self.p.size // 2 * self.U.shape[3] > LARGE)
+        return bool(self.p.size // self.axes * self.U.shape[-1] > LARGE)
 
     def padded(self, p: Array) -> tuple[Array, Array]:
         """Where the padding takes coordinates, and ∂ of that/∂p, both like p."""
@@ -98,7 +103,7 @@ class Sampling(NamedTuple):
         return {"kernel": self.kernel, "padding": self.padding, "fill": self.fill}
 
     def _backend(self) -> Any:
-        return backends.get("cpu" if self.large else "reference")
+        return backends.get("cpu" if self.large and self.axes == 2 else "reference")
 
 
 def half_even(x: Array) -> Array:
@@ -130,14 +135,19 @@ def clipped(x: Array, size: int) -> tuple[Array, Array]:
     return np.clip(np.where(np.isnan(x), 0.0, x), 0.0, last), inside * 1.0
 
 
-def mirrored(x: Array, size: int, low: float, high: float) -> tuple[Array, Array]:
-    """Folded about low and high, then clipped; what is not finite goes to pixel 0."""
+def mirrored(
+    x: Array, size: int, low: float, high: float, most: float = np.inf
+) -> tuple[Array, Array]:
+    """Folded about low and high, then clipped; what is not finite goes to pixel 0.
+
+    most  so many folds, and more, are taken for an even number
+    """
     span = high - low
     if span == 0:
         return np.zeros_like(x), np.zeros_like(x)
     far = np.where(np.isfinite(x), x, low) - low
     extra, flips = np.fmod(abs(far), span), np.floor(abs(far) / span)
-    odd = np.fmod(flips, 2) != 0
+    odd = (np.fmod(flips, 2) != 0) & (flips < most)
     place = np.where(odd, span - extra, extra) + low
     sign = np.where(far < 0, -1.0, 1.0) * np.where(odd, -1.0, 1.0)
     place, inside = clipped(place, size)

@@ -1,10 +1,11 @@
-"""SciPy's dialect: `scipy.ndimage.map_coordinates` of orders 0 and 1, as of SciPy 1.17, on images.
+"""SciPy's dialect: `scipy.ndimage.map_coordinates` of orders 0 and 1, as of SciPy 1.17.
 
-Coordinates are pixels, the row first. Departures from section 3: "constant", the default, is cval
-wherever a point is outside at all, without fading ("grid-constant" fades); nearest rounds half
-up, and in "reflect" and "mirror" after the point is folded back; "wrap" has the period S − 1, the
-last pixel being the first again ("grid-wrap" has S). A point that is not finite is cval, in
-"nearest" and "grid-constant" NaN if linear. SciPy has no gradients; those here are the function's.
+On signals, images and volumes. Coordinates are pixels, the first axis's (planes, rows) before the
+last's. Departures from section 3: "constant", the default, is cval wherever a point is outside at
+all, without fading ("grid-constant" fades); nearest rounds half up, and in "reflect" and "mirror"
+after the point is folded back; "wrap" has the period S − 1, the last pixel being the first again
+("grid-wrap" has S). A point that is not finite is cval, in "nearest" and "grid-constant" NaN if
+linear. SciPy has no gradients; those here are the function's.
 
 Where SciPy leaves it to the compiler, this does not follow: "nearest" of order 0 at +∞ is the last
 pixel (there the first), "wrap" and "grid-wrap" at +∞ cval (pixel 0, NaN or a crash), and beyond
@@ -37,7 +38,7 @@ PADDINGS = {
 }
 
 
-@sampler(jax.arrange, axes="")
+@sampler(jax.arrange, kept="", axes=(1, 2, 3))
 def map_coordinates(
     input: ArrayLike,
     coordinates: Sequence[ArrayLike] | Array,
@@ -47,8 +48,8 @@ def map_coordinates(
 ) -> Sampling:
     """Values of an image at pixel coordinates.
 
-    input        (H, W)  float16, float32 or float64
-    coordinates  two arrays of one shape: rows, then columns
+    input        (H, W), (W,) or (D, H, W)  float16, float32 or float64
+    coordinates  an array for each axis, of one shape: rows, then columns
     order        0 nearest or 1 linear
     mode         "constant", "grid-constant", "nearest", "reflect" or "grid-mirror", "mirror",
                  "wrap", "grid-wrap"
@@ -58,8 +59,8 @@ def map_coordinates(
     """
     padding, cval = PADDINGS[choice("mode", mode, tuple(PADDINGS))], number("cval", cval)
     jax.checked_order(order)
-    U, p, layout = jax.rows_and_columns(input, coordinates)
-    s = Sampling(U, p, (1.0, 1.0), BILINEAR, layout, padding)
+    U, p, layout = jax.pixels(input, coordinates)
+    s = Sampling(U, p, (1.0,) * p.shape[-1], BILINEAR, layout, padding)
     if padding not in ("constant", "border"):
         s = s._replace(placing=2.0**-53)  # it folds the point in float64
     if order == 0:

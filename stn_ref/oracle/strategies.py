@@ -47,9 +47,9 @@ def pixels(dtype: DTypeLike = np.float64) -> Strategy[Any]:
     return st.floats(-8, 8).map(lambda u: np.array(u if abs(u) >= 2**-8 else 0, dtype).item())
 
 
-def shapes(*, batch: int = 2, size: int = 6, channels: int = 2) -> Strategy[Shape]:
-    """(B, H, W, C), each from 1 to that."""
-    return st.tuples(*(st.integers(1, most) for most in (batch, size, size, channels)))
+def shapes(*, batch: int = 2, size: int = 6, channels: int = 2, axes: int = 2) -> Strategy[Shape]:
+    """(B, H, W, C), each from 1 to that; with 1 or 3 axes (B, W, C) or (B, D, H, W, C)."""
+    return st.tuples(*(st.integers(1, most) for most in (batch, *[size] * axes, channels)))
 
 
 def feature_maps(
@@ -101,7 +101,10 @@ def points(
     reach: int = 100,
     strange: bool = False,
 ) -> Strategy[Array]:
-    """xy (*shape, 2), pixels of a plane of this size, (height, width): `coordinates` of each."""
+    """xy (*shape, 2), pixels of a plane of this size, (height, width): `coordinates` of each.
+
+    One an axis: a volume's, (depth, height, width), are (*shape, 3).
+    """
     axes = (coordinates(axis, dtype, reach=reach, strange=strange) for axis in size[::-1])
     arrays = (hnp.arrays(np.dtype(dtype), shape, elements=elements) for elements in axes)
     return st.tuples(*arrays).map(partial(np.stack, axis=-1))
@@ -117,11 +120,14 @@ def maps_and_points(
     reach: int = 100,
     strange: bool = False,
 ) -> tuple[Array, Array]:
-    """U (B, H, W, C) and xy (B, H', W', 2), pixels; both of dtype, or xy float32 if U is whole."""
+    """U (B, H, W, C) and xy (B, H', W', 2), pixels; both of dtype, or xy float32 if U is whole.
+
+    A shape of more or fewer axes makes volumes or signals.
+    """
     U = draw(feature_maps(dtype, shape=shape, elements=elements))
     (B, *size, _), kind = U.shape, U.dtype if U.dtype.kind == "f" else np.float32
-    outputs = B, draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    return U, draw(points((size[0], size[1]), outputs, kind, reach=reach, strange=strange))
+    outputs = B, *(draw(st.integers(1, 3)) for _ in size)
+    return U, draw(points(tuple(size), outputs, kind, reach=reach, strange=strange))
 
 
 def thetas(
@@ -165,20 +171,24 @@ OPTIONS: dict[Callable[..., Any], dict[str, Iterable[Any] | Strategy[Any]]] = {
     },
     torch7.bilinear_sampler_bhwd: {},
 }
+# where a volume has fewer of them
+OF_VOLUMES = {torch.grid_sample: {"mode": torch.VOLUME_MODES}}
 
 
-def options(function: Callable[..., Any]) -> Strategy[dict[str, Any]]:
+def options(function: Callable[..., Any], *, axes: int = 2) -> Strategy[dict[str, Any]]:
     """Options of a dialect's sampler by name; those with a default are now and then left out.
 
     function  such as `stn_ref.oracle.torch.grid_sample`; what is bound to it by
               `functools.partial` is not drawn again
-    Raises TypeError if it is no sampler of a dialect.
+    axes      of the images: 3 of volumes, 1 of signals
+    Raises TypeError if it is no sampler of a dialect, ValueError if it is none of so many axes.
     """
     function, bound = _unwrapped(function)
-    defaults = _defaults(function)
+    defaults = _defaults(function, axes)
+    table = OPTIONS[function] | (OF_VOLUMES.get(function, {}) if axes == 3 else {})
     needed: dict[str, Strategy[Any]] = {}
     others: dict[str, Strategy[Any]] = {}
-    for name, values in OPTIONS[function].items():
+    for name, values in table.items():
         if name not in bound:
             strategy = values if isinstance(values, Strategy) else st.sampled_from(tuple(values))
             (others if name in defaults else needed)[name] = strategy
@@ -191,22 +201,25 @@ def calls(
     function: Callable[..., Any],
     dtype: DTypeLike = np.float32,
     *,
+    axes: int = 2,
     strange: bool = False,
 ) -> tuple[tuple[Array, ...], dict[str, Any]]:
     """(arguments, options), such that `function(*arguments, **options)` can be called.
 
     function  a dialect's sampler, options bound or not
     dtype     of the images, and of the points if it is a float's, which else are float32
+    axes      2 for images, 3 for volumes, 1 for signals, as far as the function takes them
     strange   whether points may be huge, infinite or NaN
-    Raises TypeError if it is no sampler of a dialect.
+    Raises TypeError if it is no sampler of a dialect, ValueError if it is none of so many axes.
     """
-    chosen, (sampler, bound) = draw(options(function)), _unwrapped(function)
+    chosen, (sampler, bound) = draw(options(function, axes=axes)), _unwrapped(function)
     known = sampler_of(sampler)
-    shape = shapes(batch=2 if "B" in known.axes else 1, channels=5 if "C" in known.axes else 1)
+    batch, channels = 2 if "B" in known.kept else 1, 5 if "C" in known.kept else 1
+    shape = shapes(batch=batch, size=6 if axes < 3 else 4, channels=channels, axes=axes)
     U, xy = draw(maps_and_points(dtype, shape=shape, strange=strange))
     with np.errstate(over="ignore"):
         images, *others = known.arrange(
-            U, xy.astype(np.float64), _defaults(sampler) | bound | chosen
+            U, xy.astype(np.float64), _defaults(sampler, axes) | bound | chosen
         )
         arrays = [np.ascontiguousarray(a, xy.dtype) for a in others]
     return (np.ascontiguousarray(images), *arrays), chosen
@@ -217,7 +230,7 @@ def _unwrapped(function: Any) -> tuple[Callable[..., Any], dict[str, Any]]:
     return (function.func, function.keywords) if isinstance(function, partial) else (function, {})
 
 
-def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
-    sampler_of(function)  # or TypeError
+def _defaults(function: Callable[..., Any], axes: int) -> dict[str, Any]:
+    sampler_of(function, axes)  # or an error
     parameters = inspect.signature(function).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not p.empty}

@@ -2,9 +2,10 @@
 
     <dialect>.npz    arrays named <case>/<array>, little-endian, not compressed
     <dialect>.json   the same as text
+    …_volumes, …_signals: the same function on three axes and on one
     schema.json      the JSON Schema of that text
     manifest.json    where they come from; size and SHA-256 of each file; and of each case the
-                     options, family, dtype and shapes, which the .npz does not have
+                     file, options, family, dtype and shapes, which the .npz does not have
 
 The text has one key to a line and these lines in this order, for a scanner of a few lines of C:
 
@@ -115,16 +116,16 @@ def write(out: Path, *, version: str) -> list[Path]:
 
 def files(version: str) -> dict[str, bytes]:
     """What each file holds; the manifest is the last, so that it is there once all the rest is."""
-    drawn: dict[str, list[Vector]] = {row.dialect: [] for row in ROWS}
+    drawn: dict[str, list[Vector]] = {row.name: [] for row in ROWS}
     calls = [(row, options) for row in ROWS for options in row.options]
     for row, options in progress(calls, "drawing"):
-        drawn[row.dialect] += vectors(row, options)
+        drawn[row.name] += vectors(row, options)
     found = {"schema.json": f"{json.dumps(SCHEMA, indent=2)}\n".encode()}
     listed = []
     for row in ROWS:
-        named = {f"{k:04}": vector for k, vector in enumerate(drawn[row.dialect])}
-        found[f"{row.dialect}.npz"] = _npz(named)
-        found[f"{row.dialect}.json"] = _text(row, named)
+        named = {f"{k:04}": vector for k, vector in enumerate(drawn[row.name])}
+        found[f"{row.name}.npz"] = _npz(named)
+        found[f"{row.name}.json"] = _text(row, named)
         listed += [_listing(row, name, vector) for name, vector in named.items()]
     return found | {"manifest.json": _manifest(version, found, listed)}
 
@@ -142,7 +143,8 @@ def _manifest(version: str, found: dict[str, bytes], listed: list[str]) -> bytes
 def _listing(row: Row, name: str, vector: Vector) -> str:
     """A case's line in the manifest."""
     shapes = {key: array.shape for key, array in vector.arrays.items()}
-    return json.dumps({"function": _function(row), "name": name, **_head(vector), "shapes": shapes})
+    head = {"file": row.name, "function": _function(row), "name": name}
+    return json.dumps({**head, **_head(vector), "shapes": shapes})
 
 
 def _text(row: Row, named: dict[str, Vector]) -> bytes:

@@ -1,8 +1,9 @@
 """Golden vectors: the cases that a port is given, and what the oracle expects of it.
 
-A row for each dialect: its function, the options it is called with, and the cases drawn for each.
-`vector_files` writes them, the same bits on every machine; so what a processor may have a say in is
-rounded away here, the last bits of a draw and of a bound. It has none in exact values.
+A row for each dialect, and for its volumes and signals: the function, the options it is called
+with, and the cases drawn for each. `vector_files` writes them, the same bits on every machine; so
+what a processor may have a say in is rounded away here, the last bits of a draw and of a bound. It
+has none in exact values.
 """
 
 from __future__ import annotations
@@ -42,6 +43,19 @@ DRAWN: Drawn = {
     "float64": {"random": (0,), "edges": (0,)},
 }
 IN_HALF: Drawn = {**DRAWN, "float16": {"random": (0,)}}
+# of volumes and signals fewer: what differs from images is the number of axes
+FEW: Drawn = {
+    "float32": {
+        "knots": (0,),
+        "half-integers": (0,),
+        "edges": (0,),
+        "size-1 axes": (1,),
+        "empty": (0,),
+        "not finite": (-1,),
+    },
+    "float64": {"random": (0,)},
+}
+FEW_IN_HALF: Drawn = {**FEW, "float16": {"random": (2,)}}
 
 
 class Row(NamedTuple):
@@ -51,11 +65,17 @@ class Row(NamedTuple):
     options: Sequence[Options]
     drawn: Drawn = DRAWN
     gradients: bool = True  # whether the framework has any
+    axes: int = 2
 
     @property
     def dialect(self) -> str:
         """Its module's name."""
         return self.function.__module__.rpartition(".")[2]
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return self.dialect + {1: "_signals", 2: "", 3: "_volumes"}[self.axes]
 
 
 class Vector(NamedTuple):
@@ -77,6 +97,7 @@ TORCH = _every(
     padding_mode=("zeros", "border", "reflection"),
     align_corners=(False, True),
 )
+TORCH_VOLUMES = [options for options in TORCH if options["mode"] != "bicubic"]
 ONNX = _every(
     mode=("linear", "nearest", "cubic"),
     padding_mode=("zeros", "border", "reflection"),
@@ -101,6 +122,11 @@ ROWS = (
     Row(opencv.remap, OPENCV, gradients=False),
     Row(tensorflow.resampler, [{}]),
     Row(torch7.bilinear_sampler_bhwd, [{}]),
+    Row(torch.grid_sample, TORCH_VOLUMES, FEW_IN_HALF, axes=3),
+    Row(onnx.grid_sample, ONNX, FEW_IN_HALF, gradients=False, axes=3),
+    Row(onnx.grid_sample, ONNX, FEW_IN_HALF, gradients=False, axes=1),
+    *(Row(jax.map_coordinates, JAX, FEW, axes=axes) for axes in (3, 1)),
+    *(Row(scipy.map_coordinates, SCIPY, FEW, gradients=False, axes=axes) for axes in (3, 1)),
 )
 
 
@@ -111,8 +137,9 @@ def vectors(row: Row, options: Options) -> Iterator[Vector]:
         for family, chosen in families.items():
             # a stream of its own: what joins later leaves the rest as it was
             rng = np.random.default_rng([SEED, *family.encode()])
-            for k, (U, xy) in enumerate(cases(family, rng, known.axes)):
-                if k in chosen:
+            found = list(cases(family, rng, known.kept, row.axes))
+            for k, (U, xy) in enumerate(found):
+                if k in chosen or k - len(found) in chosen:
                     given = known.arrange(_grained(U), _grained(xy), options)
                     arguments = [np.ascontiguousarray(a, dtype) for a in given]
                     yield Vector(family, dtype, options, _arrays(row, arguments, options))
