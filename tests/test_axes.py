@@ -506,11 +506,11 @@ SIZES = {
 def test_the_identity_returns_the_image_bit_for_bit(axes, align_corners, kernel, rng):
     for size, dtype in product(SIZES[axes], (np.float32, np.float64)):
         U = rng.standard_normal((1, *size, 2)).astype(dtype)
-        for family in FAMILY:
+        for family, backend in product(FAMILY, ("reference", "cpu")):
             theta = family(axes).identity()[None]
             V = stn_ref.transform(
                 U, theta, transformation=family(axes), kernel=kernel, align_corners=align_corners,
-                backend="reference",
+                backend=backend,
             )  # fmt: skip
             assert_array_equal(V, U)
 
@@ -703,10 +703,10 @@ def test_what_cannot_be_is_named(name):
         call()
 
 
-@pytest.mark.parametrize("backend", ["auto", "cpu", "cuda"])
+@pytest.mark.parametrize("backend", ["cuda"])
 @pytest.mark.parametrize("axes", (1, 3))
 def test_the_compiled_backends_refuse_other_axes_and_name_the_one_that_does_not(backend, axes):
-    if backend == "cuda" and not backends.get("cuda").is_available():
+    if not backends.get(backend).is_available():
         pytest.skip("there is no GPU, and no simulator")
     dV, U, xy = case(axes)
     theta, transformation = theta_near_identity(eq.affine(axes)), eq.affine(axes)

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from stn_ref.backends.pixels import in_double
+from stn_ref.backends.pixels import in_double, matrices
 from stn_ref.equations import Transformation
 from stn_ref.equations.arguments import Array, Size, feature_map
 from stn_ref.equations.lattice import half_extent
+from stn_ref.equations.transformation import has_matrix
 
 
 def double_at_most(name: str, array: Array, backend: str) -> Array:
@@ -33,10 +35,28 @@ def plane(U: Array, backend: str) -> Array:
     return double_at_most("U", feature_map(U, 2), backend)
 
 
+def checked_map(U: ArrayLike, backend: str) -> Array:
+    """U (B, H, W, C), a signal or a volume, of a dtype that the compiled backends take."""
+    return double_at_most("U", feature_map(U), backend)
+
+
+def checked_theta(theta: Array, U: Array, transformation: Transformation, backend: str) -> Array:
+    """θ of U's batch; ValueError also if the transformation is a matrix of other axes than U's."""
+    theta = double_at_most("theta", theta, backend)
+    try:
+        own = in_double(theta, transformation)
+    except ValueError:
+        if has_matrix(transformation):
+            matrices(np.array([transformation.identity()], float), transformation, U.ndim - 2)
+        raise
+    if len(own) != len(U):
+        raise ValueError(f"theta has batch {len(theta)} and U has {len(U)}; they must be equal")
+    return theta
+
+
 def extents(size: Size, source: Size, align_corners: bool) -> list[float]:
     """c̃ of the input and of the output, (x, y) each."""
-    sides = (source[1], source[0], size[1], size[0])
-    return [half_extent(side, align_corners) for side in sides]
+    return [half_extent(side, align_corners) for side in (*source[::-1], *size[::-1])]
 
 
 def over(numerator: float, denominator: float) -> float:
@@ -48,10 +68,10 @@ def theta_gradient(
     dA: Array, extents: list[float] | Array, theta: Array, transformation: Transformation
 ) -> Array:
     """dtheta, in θ's dtype, from ∂L/∂ the coefficients of the centred formula, dA (B, 3, 3)."""
-    e_x, e_y, *outs = extents
+    ins, outs = extents[: len(extents) // 2], extents[len(extents) // 2 :]
     with np.errstate(all="ignore"):
         inverse = [*(over(1.0, out) for out in outs), 1.0]
-        dmatrix = dA * np.outer([e_x, e_y, 1.0], inverse)
+        dmatrix = dA * np.outer([*ins, 1.0], inverse)
         assert transformation.matrix_backward is not None
         dtheta = transformation.matrix_backward(dmatrix, in_double(theta, transformation))
         return np.asarray(dtheta).astype(theta.dtype, copy=False)
