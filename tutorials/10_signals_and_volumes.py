@@ -88,9 +88,7 @@ def far_from_the_template(V, labels):
     return np.mean(difference**2), 2 * difference / difference.size
 
 
-straighten = SpatialTransformer(
-    fully_connected(64, 64), transformation=pace(12), backend="reference"
-)
+straighten = SpatialTransformer(fully_connected(64, 64), transformation=pace(12))
 params, _ = straighten.initialise(np.random.default_rng(0), template.shape)
 signals, unheard = heard(4000), heard(200)
 trained = fit(
@@ -163,7 +161,6 @@ look = SpatialTransformer(
     Sequential(AveragePool(2), fully_connected(64, 64)),
     transformation=affine(3),
     size=(8, 16, 16),
-    backend="reference",
 )
 trained = {}
 for name, model in (("without", classifier), ("with", Sequential(look, *classifier.layers))):
@@ -227,7 +224,7 @@ print(f"a slice is {np.median(voxels):.1f} voxels deep, a digit {12 * 0.5:.0f}")
 theta = None
 if theta is not None:
     U = np.random.default_rng(0).random((1, 5, 5, 5, 1))
-    V = transform(U, np.array([theta], float), transformation=affine(3), backend="reference")
+    V = transform(U, np.array([theta], float), transformation=affine(3))
     side, _ = Project().forward((), V)
     assert np.allclose(side[0, ..., 0], U[0, ..., 0].mean(axis=2).T)
     print("so turned, and mirrored: det = −1")

@@ -64,4 +64,4 @@ def played(
     steps = np.exp(rng.normal(0, strength, (len(signals), nodes - 1, 1)))
     until = np.cumsum(steps, axis=1)
     theta = np.concatenate([-np.ones_like(until[:, :1]), 2 * until / until[:, -1:] - 1], axis=1)
-    return Paced(transform(signals, theta, transformation=T, backend="reference"), theta)
+    return Paced(transform(signals, theta, transformation=T), theta)

@@ -78,7 +78,6 @@ def extrude(
         theta,
         transformation=affine(3),
         size=volume,
-        backend="reference",
     )
     return Extruded(V, labels, R, centre(size) + shift, theta)
 

@@ -103,7 +103,7 @@ class Sampling(NamedTuple):
         return {"kernel": self.kernel, "padding": self.padding, "fill": self.fill}
 
     def _backend(self) -> Any:
-        return backends.get("cpu" if self.large and self.axes == 2 else "reference")
+        return backends.get("cpu" if self.large else "reference")
 
 
 def half_even(x: Array) -> Array:
