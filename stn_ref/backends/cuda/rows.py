@@ -102,7 +102,7 @@ def _axis(kernel: Kernel, number: type[Any], normalises: bool, first: int, taps:
         return S
 
     none = tuple(zero for _ in range(N))
-    parts = _of_tuples(N, number)
+    parts = of_tuples(N, number)
     phi, plus, put, cast = (device(parts[name]) for name in ("phi", "plus", "put", "cast"))
     return Axis(
         first, taps, max(abs(first), taps), N, of, slope, by_phi, phi, plus, put,
@@ -158,7 +158,7 @@ def off_knots(number: type[Any]) -> Any:
 
 
 @cache
-def _of_tuples(n: int, number: type[Any]) -> dict[str, Any]:
+def of_tuples(n: int, number: type[Any]) -> dict[str, Any]:
     """What to do with tuples of n numbers, spelled out: no loop over a tuple compiles well."""
 
     def each(term: str) -> str:
