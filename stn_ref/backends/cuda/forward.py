@@ -14,7 +14,6 @@ import numpy as np
 from numba import cuda
 
 from stn_ref.backends.cuda.device import device, signed
-from stn_ref.backends.cuda.points import offset
 from stn_ref.backends.cuda.sizes import (
     B_STEP,
     C_STEP,
@@ -65,7 +64,13 @@ def forward(of: Loop) -> Any:
         of.where,
         of.points,
     )
-    number, index, part, whole = of.number, of.index, item(of.index), signed(of.index)
+    offset, number, index, part, whole = (
+        of.offset,
+        of.number,
+        of.index,
+        item(of.index),
+        signed(of.index),
+    )
     zero, nan = number(0), number(np.nan)
 
     def forward_kernel(U, V, source, reals, s):
@@ -79,9 +84,9 @@ def forward(of: Loop) -> Any:
             work += cuda.gridsize(1)
             b, k, i, j = where(p, s)
             x, y, z = points(source, s, b, k, i, j)
-            m_0, at_x = enter_x(x, s, row_x)
-            n_0, at_y = enter_y(y, s, row_y)
-            l_0, at_z = enter_z(z, s, row_z)
+            m_0, at_x = enter_x(x, s, rule, row_x)
+            n_0, at_y = enter_y(y, s, rule, row_y)
+            l_0, at_z = enter_z(z, s, rule, row_z)
             u_b = whole(s[IN + START] + b * s[IN + B_STEP] + c * step)
             c_1, c_2, c_3 = whole(c + groups), whole(c + 2 * groups), whole(c + 3 * groups)
             nowhere = lost(x, rule) or lost(y, rule) or lost(z, rule)
@@ -90,17 +95,17 @@ def forward(of: Loop) -> Any:
                 k_z, out = value_z(at_z, o_z, row_z)
                 if out:
                     continue
-                l = pixel_z(l_0 + o_z, s)
+                l = pixel_z(l_0 + o_z, s, rule)
                 for o_y in range(count_y):
                     k_y, out = value_y(at_y, o_y, row_y)
                     if out:
                         continue
-                    n = pixel_y(n_0 + o_y, s)
+                    n = pixel_y(n_0 + o_y, s, rule)
                     for o_x in range(count_x):
                         k_x, out = value_x(at_x, o_x, row_x)
                         if out:
                             continue
-                        m = pixel_x(m_0 + o_x, s)
+                        m = pixel_x(m_0 + o_x, s, rule)
                         w = k_x * k_y * k_z
                         if m < 0 or n < 0 or l < 0:
                             outside = w * fill
@@ -119,7 +124,7 @@ def forward(of: Loop) -> Any:
                                 V_2 += w * U[index(u + 2 * groups * step)]
                             if c_3 < C:
                                 V_3 += w * U[index(u + 3 * groups * step)]
-            at = whole(offset(OUT, s, b, k, i, j))
+            at = offset(OUT, s, b, k, i, j)
             V[index(at + c * v_step)] = V_0
             if c_1 < C:
                 V[index(at + c_1 * v_step)] = V_1

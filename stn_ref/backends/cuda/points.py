@@ -29,46 +29,51 @@ from stn_ref.backends.cuda.sizes import (
 
 def parted(index: Any) -> Any:
     """parted(p, side) = (p // side, p % side); index is the unsigned type of an index."""
-    whole = signed(index)
 
     @device
     def of(p, side):
         rest = index(index(p) // index(side))
-        return whole(rest), whole(index(index(p) - index(rest * index(side))))
+        return rest, index(index(p) - index(rest * index(side)))
 
     return of
 
 
 def place(index: Any, axes: int) -> Any:
     """place(p, s) = (b, k, i, j) of output pixel p."""
-    split, nought = parted(index), signed(index)(0)
+    split, whole = parted(index), signed(index)
 
     @device
     def of(p, s):
         b, j = split(p, s[OUT + WIDTH])
-        k, i = nought, nought
+        k = i = index(0)
         if axes > 1:
             b, i = split(b, s[OUT + HEIGHT])
         if axes > 2:
             b, k = split(b, s[OUT + DEPTH])
-        return b, k, i, j
+        return whole(b), whole(k), whole(i), whole(j)
 
     return of
 
 
-@device
-def offset(of, s, b, k, i, j):
-    """Where a pixel's first channel lies in an array, IN, OUT, XY or GRADIENT."""
-    at = s[of + START] + b * s[of + B_STEP]
-    return at + k * s[of + K_STEP] + i * s[of + I_STEP] + j * s[of + J_STEP]
+def offset(index: Any) -> Any:
+    """offset(array, s, b, k, i, j): where a pixel's first channel lies in IN, OUT, XY or GRADIENT."""
+    whole = signed(index)
+
+    @device
+    def of(array, s, b, k, i, j):
+        at = s[array + START] + b * s[array + B_STEP]
+        return whole(at + k * s[array + K_STEP] + i * s[array + I_STEP] + j * s[array + J_STEP])
+
+    return of
 
 
 def given(index: Any, number: type[Any], axes: int) -> Any:
     """x, y and z as the caller gave them, in the precision to be computed in."""
+    begin = offset(index)
 
     @device
     def points(source, s, b, k, i, j):
-        at, step = offset(XY, s, b, k, i, j), s[XY + C_STEP]
+        at, step = begin(XY, s, b, k, i, j), s[XY + C_STEP]
         x = y = z = number(source[index(at)])
         if axes > 1:
             y = number(source[index(at + step)])

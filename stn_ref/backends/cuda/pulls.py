@@ -13,7 +13,6 @@ import numpy as np
 from numba import cuda
 
 from stn_ref.backends.cuda.device import signed
-from stn_ref.backends.cuda.points import offset
 from stn_ref.backends.cuda.sizes import (
     B_STEP,
     C_STEP,
@@ -27,6 +26,7 @@ from stn_ref.backends.cuda.sizes import (
     POINTS,
     RULE,
     START,
+    TIE,
 )
 from stn_ref.backends.cuda.taps import Loop
 from stn_ref.backends.scalars import lost
@@ -39,13 +39,14 @@ def pulls(of: Loop) -> Any:
     (plus_x, plus_y, plus_z), (put_x, put_y, put_z) = of.each("plus"), of.each("put")
     (none_x, none_y, none_z), (count_x, count_y, count_z) = of.each("nothing"), of.each("count")
     rows, where, points, axes = of.rows, of.where, of.points, of.axes
-    number, index, whole = of.number, of.index, signed(of.index)
+    offset, number, index, whole = of.offset, of.number, of.index, signed(of.index)
     zero, nan, to_y, to_z = number(0), number(np.nan), len(none_x), len(none_x) + len(none_y)
 
     def pulls_kernel(dV, U, source, reals, s, dxy, dphi):
         """dxy (points · 2) and dphi (len(Φ_x) + len(Φ_y), points), flat, from dV, flat like V."""
         row_x, row_y, row_z = rows(reals)
-        fill, rule, C, points_all = reals[FILL], s[RULE], s[CHANNELS], np.int64(s[POINTS])
+        fill, rule, tie, C = reals[FILL], s[RULE], s[TIE], s[CHANNELS]
+        points_all = np.int64(s[POINTS])
         u_c, v_c = s[IN + C_STEP], s[OUT + C_STEP]
         work = cuda.grid(1)
         while work < points_all:
@@ -58,31 +59,31 @@ def pulls(of: Loop) -> Any:
             if lost(x, rule) or lost(y, rule) or lost(z, rule):
                 dx, dy, dz = nan, nan, nan
             else:
-                m_0, at_x = enter_x(x, s, row_x)
-                n_0, at_y = enter_y(y, s, row_y)
-                l_0, at_z = enter_z(z, s, row_z)
+                m_0, at_x = enter_x(x, s, rule, row_x)
+                n_0, at_y = enter_y(y, s, rule, row_y)
+                l_0, at_z = enter_z(z, s, rule, row_z)
                 all_x, all_y, all_z = (
-                    lean_x(at_x, s, row_x),
-                    lean_y(at_y, s, row_y),
-                    lean_z(at_z, s, row_z),
+                    lean_x(at_x, tie, row_x),
+                    lean_y(at_y, tie, row_y),
+                    lean_z(at_z, tie, row_z),
                 )
-                v = whole(offset(OUT, s, b, k, i, j))
+                v = offset(OUT, s, b, k, i, j)
                 u_b = whole(s[IN + START] + b * s[IN + B_STEP])
                 for o_z in range(count_z):
-                    k_z, dk_z, dphi_z, out = slopes_z(at_z, o_z, s, row_z, all_z)
+                    k_z, dk_z, dphi_z, out = slopes_z(at_z, o_z, tie, row_z, all_z)
                     if out:
                         continue
-                    l = pixel_z(l_0 + o_z, s)
+                    l = pixel_z(l_0 + o_z, s, rule)
                     for o_y in range(count_y):
-                        k_y, dk_y, dphi_y, out = slopes_y(at_y, o_y, s, row_y, all_y)
+                        k_y, dk_y, dphi_y, out = slopes_y(at_y, o_y, tie, row_y, all_y)
                         if out:
                             continue
-                        n = pixel_y(n_0 + o_y, s)
+                        n = pixel_y(n_0 + o_y, s, rule)
                         for o_x in range(count_x):
-                            k_x, dk_x, dphi_x, out = slopes_x(at_x, o_x, s, row_x, all_x)
+                            k_x, dk_x, dphi_x, out = slopes_x(at_x, o_x, tie, row_x, all_x)
                             if out:
                                 continue
-                            m = pixel_x(m_0 + o_x, s)
+                            m = pixel_x(m_0 + o_x, s, rule)
                             pull = zero
                             if m < 0 or n < 0 or l < 0:
                                 for c in range(C):

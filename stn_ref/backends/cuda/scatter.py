@@ -21,7 +21,6 @@ from numba import cuda
 
 from stn_ref.backends.cuda.device import device, function, int_of_double, int_of_float, signed
 from stn_ref.backends.cuda.forward import item
-from stn_ref.backends.cuda.points import offset
 from stn_ref.backends.cuda.sizes import (
     B_STEP,
     BITS,
@@ -37,6 +36,7 @@ from stn_ref.backends.cuda.sizes import (
     POINTS,
     RULE,
     START,
+    TIE,
 )
 from stn_ref.backends.cuda.taps import Loop
 from stn_ref.backends.scalars import is_finite, lost
@@ -98,13 +98,13 @@ def scatter(way: str, of: Loop) -> Any:
         of.where,
         of.points,
     )
-    index, part, whole = of.index, item(of.index), signed(of.index)
+    offset, index, part, whole = of.offset, of.index, item(of.index), signed(of.index)
     put = deposit(way, of.number, index)
 
     def scatter_kernel(dV, source, reals, s, dU, peaks, sums):
         """Adds to dU, or to sums, or raises peaks; all flat."""
         row_x, row_y, row_z = rows(reals)
-        rule, groups, C, bits = s[RULE], s[GROUPS], s[CHANNELS], s[BITS]
+        rule, tie, groups, C, bits = s[RULE], s[TIE], s[GROUPS], s[CHANNELS], s[BITS]
         step, v_c = s[GRADIENT + C_STEP], s[OUT + C_STEP]
         work, all_work = cuda.grid(1), np.int64(s[POINTS]) * groups
         while work < all_work:
@@ -114,26 +114,26 @@ def scatter(way: str, of: Loop) -> Any:
             x, y, z = points(source, s, b, k, i, j)
             if lost(x, rule) or lost(y, rule) or lost(z, rule):
                 continue
-            m_0, at_x = enter_x(x, s, row_x)
-            n_0, at_y = enter_y(y, s, row_y)
-            l_0, at_z = enter_z(z, s, row_z)
-            v = whole(offset(OUT, s, b, k, i, j))
+            m_0, at_x = enter_x(x, s, rule, row_x)
+            n_0, at_y = enter_y(y, s, rule, row_y)
+            l_0, at_z = enter_z(z, s, rule, row_z)
+            v = offset(OUT, s, b, k, i, j)
             to_b = whole(s[GRADIENT + START] + b * s[GRADIENT + B_STEP])
             for o_z in range(count_z):
                 k_z, out = value_z(at_z, o_z, row_z)
-                if out and not counts_z(at_z, o_z, s, row_z):
+                if out and not counts_z(at_z, o_z, tie, row_z):
                     continue
-                l = pixel_z(l_0 + o_z, s)
+                l = pixel_z(l_0 + o_z, s, rule)
                 for o_y in range(count_y):
                     k_y, out = value_y(at_y, o_y, row_y)
-                    if out and not counts_y(at_y, o_y, s, row_y):
+                    if out and not counts_y(at_y, o_y, tie, row_y):
                         continue
-                    n = pixel_y(n_0 + o_y, s)
+                    n = pixel_y(n_0 + o_y, s, rule)
                     for o_x in range(count_x):
                         k_x, out = value_x(at_x, o_x, row_x)
-                        if out and not counts_x(at_x, o_x, s, row_x):
+                        if out and not counts_x(at_x, o_x, tie, row_x):
                             continue
-                        m = pixel_x(m_0 + o_x, s)
+                        m = pixel_x(m_0 + o_x, s, rule)
                         if m < 0 or n < 0 or l < 0:
                             continue
                         w = k_x * k_y * k_z

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from stn_ref.backends.cuda.device import device, remainder
-from stn_ref.backends.cuda.points import place, splitter
+from stn_ref.backends.cuda.points import offset, place, splitter
 from stn_ref.backends.cuda.rows import EDGES, Axis, edges, off_knots
-from stn_ref.backends.cuda.sizes import AXES, DEPTH, HEIGHT, IN, RULE, TIE, WIDTH
+from stn_ref.backends.cuda.sizes import AXES, DEPTH, HEIGHT, IN, WIDTH
 from stn_ref.backends.scalars import clipped, is_finite, period, pixel
 
 
@@ -40,6 +40,7 @@ class Loop(NamedTuple):
     axes: int
     rows: Any  # rows(reals) = (row_x, row_y, row_z)
     where: Any  # where(p, s) = (b, k, i, j) of output pixel p
+    offset: Any  # offset(array, s, b, k, i, j): where that pixel begins
     points: Any  # points(source, s, b, k, i, j) = (x, y, z)
     number: Any  # the precision of weights and sums
     index: Any  # the unsigned type of an index
@@ -65,7 +66,7 @@ def loop(
         return row_x(reals), row_y(reals), row_z(reals)
 
     where = place(index, len(axes))
-    return Loop(x, y, z, len(axes), rows, where, points, number, index)
+    return Loop(x, y, z, len(axes), rows, where, offset(index), points, number, index)
 
 
 def taps(axis: Axis, given: type[Any], number: type[Any], at: int, side: int) -> Taps:
@@ -85,10 +86,10 @@ def taps(axis: Axis, given: type[Any], number: type[Any], at: int, side: int) ->
         return phi_of(reals, at), edges(reals, at)
 
     @device
-    def enter(x, s, row):
+    def enter(x, s, rule, row):
         phi, ends = row
         below, f, rest, off = split(x)
-        f, repeats, m = move(f, rest, off, ends), period(s[IN + side], s[RULE]), 0
+        f, repeats, m = move(f, rest, off, ends), period(s[IN + side], rule), 0
         if repeats == 0:
             m = clipped(below, s[IN + side], reach)
         elif is_finite(below):
@@ -96,8 +97,8 @@ def taps(axis: Axis, given: type[Any], number: type[Any], at: int, side: int) ->
         return m + first, (x, f, total(f, phi))
 
     @device
-    def tap(m, s):
-        return pixel(m, s[IN + side], s[RULE])
+    def tap(m, s, rule):
+        return pixel(m, s[IN + side], rule)
 
     @device
     def value(here, o, row):
@@ -109,15 +110,15 @@ def taps(axis: Axis, given: type[Any], number: type[Any], at: int, side: int) ->
         return k, k == zero and abs(t) >= ends[0]
 
     @device
-    def lean(here, s, row):
+    def lean(here, tie, row):
         (x, f, inverse), phi = here, row[0]
-        return number(is_finite(x)), drift(f, phi, s[TIE], inverse), drifts(f, phi, inverse)
+        return number(is_finite(x)), drift(f, phi, tie, inverse), drifts(f, phi, inverse)
 
     @device
-    def slopes(here, o, s, row, lean):
+    def slopes(here, o, tie, row, lean):
         (_, f, inverse), (phi, ends), (finite, change, changes) = here, row, lean
         t = f - number(first + o)
-        k, dk, dphi = of(t, phi), slope(t, phi, s[TIE]), by_phi(t, phi)
+        k, dk, dphi = of(t, phi), slope(t, phi, tie), by_phi(t, phi)
         if normalises:
             k *= inverse
             dk = dk * inverse - k * change
@@ -126,10 +127,10 @@ def taps(axis: Axis, given: type[Any], number: type[Any], at: int, side: int) ->
         return k, dk, plus(nothing, dphi, finite), k == zero and dk == zero and abs(t) >= ends[0]
 
     @device
-    def counts(here, o, s, row):
+    def counts(here, o, tie, row):
         (x, f, inverse), phi = here, row[0]
         t = f - number(first + o)
-        return is_finite(x) and inverse != zero and slope(t, phi, s[TIE]) != zero
+        return is_finite(x) and inverse != zero and slope(t, phi, tie) != zero
 
     return Taps(
         axis.taps, axis.parameters, row, enter, tap, value, lean, slopes, counts, nothing,
@@ -147,12 +148,12 @@ def missing(number: type[Any]) -> Taps:
 
     return Taps(
         1, 0, nothing,
-        enter=device(lambda x, s, row: (0, ())),
-        pixel=device(lambda m, s: 0),
+        enter=device(lambda x, s, rule, row: (0, ())),
+        pixel=device(lambda m, s, rule: 0),
         value=device(lambda here, o, row: (one, False)),
-        lean=device(lambda here, s, row: ()),
-        slopes=device(lambda here, o, s, row, lean: (one, zero, (), False)),
-        counts=device(lambda here, o, s, row: False),
+        lean=device(lambda here, tie, row: ()),
+        slopes=device(lambda here, o, tie, row, lean: (one, zero, (), False)),
+        counts=device(lambda here, o, tie, row: False),
         nothing=(),
         plus=device(lambda a, b, w: ()),
         put=device(lambda array, at, step, a: 0),
