@@ -38,22 +38,30 @@ from stn_ref.equations.sampler import Kernels
 from stn_ref.equations.transformation import has_matrix
 
 
-def sampling(kernel: Kernels, padding: str, fill: float, tie: str = "right") -> Sampling:
-    """The options, checked."""
-    kernels = per_axis(kernel)
-    padding_rule(padding)
-    fill = fill_value(fill, padding)
-    return Sampling(kernels, padding, fill, checked_tie(tie, kernels))
+class Options(NamedTuple):
+    """What a caller wants of Eq. 3 and of its gradients."""
+
+    kernel: Kernels
+    padding: str
+    fill: float
+    deterministic: bool
+    tie: str = "right"
+
+    def checked(self, axes: int) -> Sampling:
+        """The options, for so many axes."""
+        flag("deterministic", self.deterministic)
+        kernels = per_axis(self.kernel, axes)
+        padding_rule(self.padding)
+        fill = fill_value(self.fill, self.padding)
+        return Sampling(kernels, self.padding, fill, checked_tie(self.tie, kernels))
 
 
-def sample(U: Any, xy: Any, options: Sampling, deterministic: bool) -> Any:
+def sample(U: Any, xy: Any, wanted: Options) -> Any:
     """V of Eq. 3."""
-    flag("deterministic", deterministic)
-    u = plane(shadow(U), "cuda")
-    at = double_at_most("xy", points("xy", shadow(xy), 2, len(u)), "cuda")
+    u, at, options = _points(U, xy, wanted)
     kind = _together({"U": U, "xy": xy})
     with current(kind, U) as stream:
-        V = Result(kind, U, (*at.shape[:3], u.shape[3]), u.dtype)
+        V = Result(kind, U, (*at.shape[:-1], u.shape[-1]), u.dtype)
         source = from_grid(xy, at.dtype, stream)
         work.run_forward(flat("U", U, stream), V, source, options, u.dtype, stream)
         return V.give(stream)

@@ -15,20 +15,15 @@ from numba import cuda
 
 from stn_ref.backends.cuda.device import device, signed
 from stn_ref.backends.cuda.sizes import (
-    B_STEP,
     C_STEP,
     CHANNELS,
     FILL,
     GROUPS,
-    I_STEP,
     IN,
-    J_STEP,
-    K_STEP,
     OUT,
     PLANAR,
     POINTS,
     RULE,
-    START,
 )
 from stn_ref.backends.cuda.taps import Loop
 from stn_ref.backends.scalars import lost
@@ -87,7 +82,6 @@ def forward(of: Loop) -> Any:
             m_0, at_x = enter_x(x, s, rule, row_x)
             n_0, at_y = enter_y(y, s, rule, row_y)
             l_0, at_z = enter_z(z, s, rule, row_z)
-            u_b = whole(s[IN + START] + b * s[IN + B_STEP] + c * step)
             c_1, c_2, c_3 = whole(c + groups), whole(c + 2 * groups), whole(c + 3 * groups)
             nowhere = lost(x, rule) or lost(y, rule) or lost(z, rule)
             V_0 = V_1 = V_2 = V_3 = nan if nowhere else zero
@@ -114,9 +108,7 @@ def forward(of: Loop) -> Any:
                             V_2 += outside
                             V_3 += outside
                         else:
-                            u = whole(
-                                u_b + l * s[IN + K_STEP] + n * s[IN + I_STEP] + m * s[IN + J_STEP]
-                            )
+                            u = whole(offset(IN, s, b, l, n, m) + c * step)
                             V_0 += w * U[index(u)]
                             if c_1 < C:
                                 V_1 += w * U[index(u + groups * step)]

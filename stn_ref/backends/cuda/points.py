@@ -56,7 +56,7 @@ def place(index: Any, axes: int) -> Any:
 
 
 def offset(index: Any) -> Any:
-    """offset(array, s, b, k, i, j): where a pixel's first channel lies in IN, OUT, XY or GRADIENT."""
+    """offset(array, s, b, k, i, j): where a pixel begins in an array, IN, OUT, XY or GRADIENT."""
     whole = signed(index)
 
     @device

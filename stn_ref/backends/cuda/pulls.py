@@ -12,20 +12,14 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from stn_ref.backends.cuda.device import signed
 from stn_ref.backends.cuda.sizes import (
-    B_STEP,
     C_STEP,
     CHANNELS,
     FILL,
-    I_STEP,
     IN,
-    J_STEP,
-    K_STEP,
     OUT,
     POINTS,
     RULE,
-    START,
     TIE,
 )
 from stn_ref.backends.cuda.taps import Loop
@@ -39,7 +33,7 @@ def pulls(of: Loop) -> Any:
     (plus_x, plus_y, plus_z), (put_x, put_y, put_z) = of.each("plus"), of.each("put")
     (none_x, none_y, none_z), (count_x, count_y, count_z) = of.each("nothing"), of.each("count")
     rows, where, points, axes = of.rows, of.where, of.points, of.axes
-    offset, number, index, whole = of.offset, of.number, of.index, signed(of.index)
+    offset, number, index = of.offset, of.number, of.index
     zero, nan, to_y, to_z = number(0), number(np.nan), len(none_x), len(none_x) + len(none_y)
 
     def pulls_kernel(dV, U, source, reals, s, dxy, dphi):
@@ -68,7 +62,6 @@ def pulls(of: Loop) -> Any:
                     lean_z(at_z, tie, row_z),
                 )
                 v = offset(OUT, s, b, k, i, j)
-                u_b = whole(s[IN + START] + b * s[IN + B_STEP])
                 for o_z in range(count_z):
                     k_z, dk_z, dphi_z, out = slopes_z(at_z, o_z, tie, row_z, all_z)
                     if out:
@@ -89,12 +82,7 @@ def pulls(of: Loop) -> Any:
                                 for c in range(C):
                                     pull += dV[index(v + c * v_c)] * fill
                             else:
-                                u = whole(
-                                    u_b
-                                    + l * s[IN + K_STEP]
-                                    + n * s[IN + I_STEP]
-                                    + m * s[IN + J_STEP]
-                                )
+                                u = offset(IN, s, b, l, n, m)
                                 for c in range(C):
                                     pull += dV[index(v + c * v_c)] * U[index(u + c * u_c)]
                             dx += pull * dk_x * k_y * k_z

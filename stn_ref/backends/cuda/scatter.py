@@ -22,20 +22,15 @@ from numba import cuda
 from stn_ref.backends.cuda.device import device, function, int_of_double, int_of_float, signed
 from stn_ref.backends.cuda.forward import item
 from stn_ref.backends.cuda.sizes import (
-    B_STEP,
     BITS,
     C_STEP,
     CHANNELS,
     GRADIENT,
     GROUPS,
-    I_STEP,
-    J_STEP,
-    K_STEP,
     LANES,
     OUT,
     POINTS,
     RULE,
-    START,
     TIE,
 )
 from stn_ref.backends.cuda.taps import Loop
@@ -118,7 +113,6 @@ def scatter(way: str, of: Loop) -> Any:
             n_0, at_y = enter_y(y, s, rule, row_y)
             l_0, at_z = enter_z(z, s, rule, row_z)
             v = offset(OUT, s, b, k, i, j)
-            to_b = whole(s[GRADIENT + START] + b * s[GRADIENT + B_STEP])
             for o_z in range(count_z):
                 k_z, out = value_z(at_z, o_z, row_z)
                 if out and not counts_z(at_z, o_z, tie, row_z):
@@ -137,12 +131,7 @@ def scatter(way: str, of: Loop) -> Any:
                         if m < 0 or n < 0 or l < 0:
                             continue
                         w = k_x * k_y * k_z
-                        at = whole(
-                            to_b
-                            + l * s[GRADIENT + K_STEP]
-                            + n * s[GRADIENT + I_STEP]
-                            + m * s[GRADIENT + J_STEP]
-                        )
+                        at = offset(GRADIENT, s, b, l, n, m)
                         for lane in range(LANES):
                             c = whole(g + lane * groups)
                             if c < C:
