@@ -3,7 +3,11 @@
 The tolerance is the rounding bound c·eps·Σ|U_nm| over the taps in the support, in U's precision,
 times |dV| max|k′| for dxy: c counts the roundings on the way from a coordinate to a sum, and is
 stated for each kernel. It needs no pytest, for a machine that has none.
+
+A bare kernel, and a pair of them, is for maps; one alone in a tuple for signals, three for volumes.
 """
+
+from math import prod
 
 import numpy as np
 
@@ -26,6 +30,9 @@ LAYOUTS = ("channels last", "planar", "reversed", "every other", "columns first"
 C = {"integer": 2, "bilinear": 6, "hat": 8, "keys": 16, "gaussian": 16, "lanczos3": 24}
 C |= {"lanczos2": 24, "bspline2": 8, "bspline3": 12}
 PAIRS = [*KERNELS, (eq.keys(), eq.BILINEAR), (eq.hat(1.5), eq.INTEGER)]
+SINGLES = [(eq.BILINEAR,), (eq.hat(1.5),)]
+TRIPLES = [(eq.BILINEAR,) * 3, (eq.hat(1.5), eq.BILINEAR, eq.keys())]
+SIDES = {1: ((7,), (8,)), 2: ((6, 7), (5, 8)), 3: ((4, 5, 6), (2, 3, 4))}  # of U and of V
 
 
 def few(shape):
@@ -36,15 +43,16 @@ def few(shape):
 def laid_out(array, layout):
     """The same values, lying in memory in another way."""
     if layout == "planar":
-        return np.ascontiguousarray(array.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
+        return np.moveaxis(np.ascontiguousarray(np.moveaxis(array, -1, 1)), 1, -1)
     if layout == "columns first":
         return np.asfortranarray(array)
     if layout == "reversed":
-        return np.ascontiguousarray(array[:, ::-1, ::-1, ::-1])[:, ::-1, ::-1, ::-1]
+        back = (slice(None), *[slice(None, None, -1)] * (array.ndim - 1))
+        return np.ascontiguousarray(array[back])[back]
     if layout == "every other":
-        wide = np.zeros((*array.shape[:2], 2 * array.shape[2], array.shape[3] + 1), array.dtype)
-        wide[:, :, ::2, 1:] = array
-        return wide[:, :, ::2, 1:]
+        wide = np.zeros((*array.shape[:-2], 2 * array.shape[-2], array.shape[-1] + 1), array.dtype)
+        wide[..., ::2, 1:] = array
+        return wide[..., ::2, 1:]
     return array
 
 
@@ -57,13 +65,18 @@ def points(rng, shape, size):
     return np.where(rng.random(xy.shape) < 0.1, beside, xy)
 
 
-def case(dtype, layout="channels last", size=(6, 7), channels=2, out=(5, 8)):
+def axes_of(kernel):
+    """How many axes a kernel, or a tuple of them, is meant for here."""
+    return len(kernel) if isinstance(kernel, tuple) else 2
+
+
+def case(dtype, layout="channels last", size=None, channels=2, out=None, axes=2):
     """dV, U, and xy in double precision."""
-    out = few(out)
+    size, out = size or SIDES[axes][0], few(out or SIDES[axes][1])
     rng = np.random.default_rng([len(layout), *size, channels])
     U = laid_out(rng.standard_normal((2, *size, channels)).astype(dtype), layout)
     if layout == "broadcast":
-        U = np.broadcast_to(U[:1, :, :, :1], U.shape)
+        U = np.broadcast_to(U[:1, ..., :1], U.shape)
     dV = laid_out(rng.standard_normal((2, *out, channels)).astype(dtype), layout)
     return dV, U, points(rng, (2, *out), size)
 
@@ -91,11 +104,12 @@ def constant(kernel):
 
 def assert_conforms(backend, dV, U, xy, kernel, padding, tie, fill=0.0):
     """V, dU, dxy and dΦ of the backend against the reference, element by element."""
-    module, pair = backends.get(backend), per_axis(kernel)
+    module, axes = backends.get(backend), U.ndim - 2
+    kernels = per_axis(kernel, axes)
     options = {"kernel": kernel, "padding": padding, "fill": fill}
-    boxes = {"kernel": tuple(box(k) for k in pair), "padding": padding, "fill": abs(fill)}
-    eps = 2 * max(constant(k) for k in pair) * np.finfo(U.dtype).eps
-    steep = steepest(pair[0]) * steepest(pair[1])
+    boxes = {"kernel": tuple(box(k) for k in kernels), "padding": padding, "fill": abs(fill)}
+    eps = max(axes, 2) * max(constant(k) for k in kernels) * np.finfo(U.dtype).eps
+    steep = prod(steepest(k) for k in kernels)
     found = [
         module.sample(U, xy, **options),
         *module.sample_backward(dV, U, xy, tie=tie, **options),

@@ -35,8 +35,7 @@ def plane(U: Array, backend: str) -> Array:
 
 def extents(size: Size, source: Size, align_corners: bool) -> list[float]:
     """c̃ of the input and of the output, (x, y) each."""
-    sides = (source[1], source[0], size[1], size[0])
-    return [half_extent(side, align_corners) for side in sides]
+    return [half_extent(side, align_corners) for side in (*source[::-1], *size[::-1])]
 
 
 def over(numerator: float, denominator: float) -> float:
@@ -48,10 +47,10 @@ def theta_gradient(
     dA: Array, extents: list[float] | Array, theta: Array, transformation: Transformation
 ) -> Array:
     """dtheta, in θ's dtype, from ∂L/∂ the coefficients of the centred formula, dA (B, 3, 3)."""
-    e_x, e_y, *outs = extents
+    ins, outs = np.split(np.asarray(extents), 2)
     with np.errstate(all="ignore"):
         inverse = [*(over(1.0, out) for out in outs), 1.0]
-        dmatrix = dA * np.outer([e_x, e_y, 1.0], inverse)
+        dmatrix = dA * np.outer([*ins, 1.0], inverse)
         assert transformation.matrix_backward is not None
         dtheta = transformation.matrix_backward(dmatrix, in_double(theta, transformation))
         return np.asarray(dtheta).astype(theta.dtype, copy=False)
