@@ -154,7 +154,7 @@ def _source(
         H = matrices(in_double(theta, transformation), transformation, len(size))
         ins, outs = np.split(np.array(extents(size, source, align_corners)), 2)
         ratios = [[*(over(e, r) for r in outs), e] for e in (*ins, 1.0)]
-        rows = (H.astype(np.float64) * np.array(ratios)).reshape(len(H), len(H[0]) ** 2)
+        rows = (H.astype(np.float64) * np.array(ratios)).reshape(len(H), (len(ins) + 1) ** 2)
     centres = [centre(s) for s in (*source[::-1], *size[::-1])]
     return from_matrix(np.hstack([rows, np.tile(centres, (len(H), 1))]))
 

@@ -56,24 +56,30 @@ def place(index: Any, axes: int) -> Any:
 
 
 def offset(index: Any) -> Any:
-    """offset(array, s, b, k, i, j): where a pixel begins in an array, IN, OUT, XY or GRADIENT."""
+    """offset(array, s, at, k, i, j): where a pixel begins in an array, IN, OUT, XY or GRADIENT.
+
+    at  where its image does, as image(array, s, b) says
+    """
     whole = signed(index)
 
     @device
-    def of(array, s, b, k, i, j):
-        at = s[array + START] + b * s[array + B_STEP]
+    def image(array, s, b):
+        return whole(s[array + START] + b * s[array + B_STEP])
+
+    @device
+    def of(array, s, at, k, i, j):
         return whole(at + k * s[array + K_STEP] + i * s[array + I_STEP] + j * s[array + J_STEP])
 
-    return of
+    return image, of
 
 
 def given(index: Any, number: type[Any], axes: int) -> Any:
     """x, y and z as the caller gave them, in the precision to be computed in."""
-    begin = offset(index)
+    image, begin = offset(index)
 
     @device
     def points(source, s, b, k, i, j):
-        at, step = begin(XY, s, b, k, i, j), s[XY + C_STEP]
+        at, step = begin(XY, s, image(XY, s, b), k, i, j), s[XY + C_STEP]
         x = y = z = number(source[index(at)])
         if axes > 1:
             y = number(source[index(at + step)])

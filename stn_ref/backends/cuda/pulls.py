@@ -33,7 +33,7 @@ def pulls(of: Loop) -> Any:
     (plus_x, plus_y, plus_z), (put_x, put_y, put_z) = of.each("plus"), of.each("put")
     (none_x, none_y, none_z), (count_x, count_y, count_z) = of.each("nothing"), of.each("count")
     rows, where, points, axes = of.rows, of.where, of.points, of.axes
-    offset, number, index = of.offset, of.number, of.index
+    (image, offset), number, index = of.offset, of.number, of.index
     zero, nan, to_y, to_z = number(0), number(np.nan), len(none_x), len(none_x) + len(none_y)
 
     def pulls_kernel(dV, U, source, reals, s, dxy, dphi):
@@ -61,7 +61,7 @@ def pulls(of: Loop) -> Any:
                     lean_y(at_y, tie, row_y),
                     lean_z(at_z, tie, row_z),
                 )
-                v = offset(OUT, s, b, k, i, j)
+                v, u_b = offset(OUT, s, image(OUT, s, b), k, i, j), image(IN, s, b)
                 for o_z in range(count_z):
                     k_z, dk_z, dphi_z, out = slopes_z(at_z, o_z, tie, row_z, all_z)
                     if out:
@@ -82,7 +82,7 @@ def pulls(of: Loop) -> Any:
                                 for c in range(C):
                                     pull += dV[index(v + c * v_c)] * fill
                             else:
-                                u = offset(IN, s, b, l, n, m)
+                                u = offset(IN, s, u_b, l, n, m)
                                 for c in range(C):
                                     pull += dV[index(v + c * v_c)] * U[index(u + c * u_c)]
                             dx += pull * dk_x * k_y * k_z
