@@ -35,7 +35,7 @@ ROWS = {
     "bspline3": eq.bspline(3),
     "normalised gaussian": eq.normalised(eq.gaussian(0.4)),
 }
-# U's precision, that of xy, where points come from, 64-bit indices
+# U's precision, that of xy, where points come from, 64-bit indices, and the axes if not two
 WAYS = {
     "single": ("float32", "float32", "grid", False),
     "single, fused": ("float32", "float64", "matrix", False),
@@ -43,6 +43,11 @@ WAYS = {
     "double, fused": ("float64", "float64", "matrix", False),
     "single, xy double": ("float32", "float64", "grid", False),
     "single, wide": ("float32", "float32", "grid", True),
+    "single, signal": ("float32", "float32", "grid", False, 1),
+    "single, volume": ("float32", "float32", "grid", False, 3),
+    "single, fused, volume": ("float32", "float64", "matrix", False, 3),
+    "double, fused, volume": ("float64", "float64", "matrix", False, 3),
+    "single, wide, volume": ("float32", "float32", "grid", True, 3),
 }
 LOOPS = ("forward", "pulls", "scatter peak", "scatter fixed", "scatter float")
 
@@ -118,7 +123,7 @@ def compiled(loop, row, way):
     # numba-cuda asks the GPU that it has found for what device functions are compiled to
     dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=(8, 0))
     numbers, (name, *kind) = launch.Numbers(*WAYS[way]), loop.split()
-    axes = (rows.axis(ROWS[row], numbers.number, left=False),) * 2 if row else ()
+    axes = (rows.axis(ROWS[row], numbers.number, left=False),) * numbers.axes if row else ()
     function = launch.made(name, numbers, axes, *(kind or [""]))
     ptx, _ = cuda.compile_ptx(function, signature(name, numbers), cc=(8, 0), device=False)
     return ptx

@@ -59,7 +59,7 @@ def forward(of: Loop) -> Any:
         of.where,
         of.points,
     )
-    (image, offset), number, index, part, whole = (
+    offset, number, index, part, whole = (
         of.offset,
         of.number,
         of.index,
@@ -82,7 +82,6 @@ def forward(of: Loop) -> Any:
             m_0, at_x = enter_x(x, s, rule, row_x)
             n_0, at_y = enter_y(y, s, rule, row_y)
             l_0, at_z = enter_z(z, s, rule, row_z)
-            u_b = whole(image(IN, s, b) + c * step)
             c_1, c_2, c_3 = whole(c + groups), whole(c + 2 * groups), whole(c + 3 * groups)
             nowhere = lost(x, rule) or lost(y, rule) or lost(z, rule)
             V_0 = V_1 = V_2 = V_3 = nan if nowhere else zero
@@ -109,7 +108,7 @@ def forward(of: Loop) -> Any:
                             V_2 += outside
                             V_3 += outside
                         else:
-                            u = offset(IN, s, u_b, l, n, m)
+                            u = whole(offset(IN, s, b, l, n, m) + c * step)
                             V_0 += w * U[index(u)]
                             if c_1 < C:
                                 V_1 += w * U[index(u + groups * step)]
@@ -117,7 +116,7 @@ def forward(of: Loop) -> Any:
                                 V_2 += w * U[index(u + 2 * groups * step)]
                             if c_3 < C:
                                 V_3 += w * U[index(u + 3 * groups * step)]
-            at = offset(OUT, s, image(OUT, s, b), k, i, j)
+            at = offset(OUT, s, b, k, i, j)
             V[index(at + c * v_step)] = V_0
             if c_1 < C:
                 V[index(at + c_1 * v_step)] = V_1

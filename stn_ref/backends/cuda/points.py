@@ -56,30 +56,24 @@ def place(index: Any, axes: int) -> Any:
 
 
 def offset(index: Any) -> Any:
-    """offset(array, s, at, k, i, j): where a pixel begins in an array, IN, OUT, XY or GRADIENT.
-
-    at  where its image does, as image(array, s, b) says
-    """
+    """offset(array, s, b, k, i, j): where a pixel begins in an array, IN, OUT, XY or GRADIENT."""
     whole = signed(index)
 
     @device
-    def image(array, s, b):
-        return whole(s[array + START] + b * s[array + B_STEP])
-
-    @device
-    def of(array, s, at, k, i, j):
+    def of(array, s, b, k, i, j):
+        at = s[array + START] + b * s[array + B_STEP]
         return whole(at + k * s[array + K_STEP] + i * s[array + I_STEP] + j * s[array + J_STEP])
 
-    return image, of
+    return of
 
 
 def given(index: Any, number: type[Any], axes: int) -> Any:
     """x, y and z as the caller gave them, in the precision to be computed in."""
-    image, begin = offset(index)
+    begin = offset(index)
 
     @device
     def points(source, s, b, k, i, j):
-        at, step = begin(XY, s, image(XY, s, b), k, i, j), s[XY + C_STEP]
+        at, step = begin(XY, s, b, k, i, j), s[XY + C_STEP]
         x = y = z = number(source[index(at)])
         if axes > 1:
             y = number(source[index(at + step)])

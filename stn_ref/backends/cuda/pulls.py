@@ -12,11 +12,15 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
+from stn_ref.backends.cuda.device import signed
 from stn_ref.backends.cuda.sizes import (
     C_STEP,
     CHANNELS,
     FILL,
+    I_STEP,
     IN,
+    J_STEP,
+    K_STEP,
     OUT,
     POINTS,
     RULE,
@@ -33,7 +37,7 @@ def pulls(of: Loop) -> Any:
     (plus_x, plus_y, plus_z), (put_x, put_y, put_z) = of.each("plus"), of.each("put")
     (none_x, none_y, none_z), (count_x, count_y, count_z) = of.each("nothing"), of.each("count")
     rows, where, points, axes = of.rows, of.where, of.points, of.axes
-    (image, offset), number, index = of.offset, of.number, of.index
+    offset, number, index, whole = of.offset, of.number, of.index, signed(of.index)
     zero, nan, to_y, to_z = number(0), number(np.nan), len(none_x), len(none_x) + len(none_y)
 
     def pulls_kernel(dV, U, source, reals, s, dxy, dphi):
@@ -56,12 +60,10 @@ def pulls(of: Loop) -> Any:
                 m_0, at_x = enter_x(x, s, rule, row_x)
                 n_0, at_y = enter_y(y, s, rule, row_y)
                 l_0, at_z = enter_z(z, s, rule, row_z)
-                all_x, all_y, all_z = (
-                    lean_x(at_x, tie, row_x),
-                    lean_y(at_y, tie, row_y),
-                    lean_z(at_z, tie, row_z),
-                )
-                v, u_b = offset(OUT, s, image(OUT, s, b), k, i, j), image(IN, s, b)
+                all_x = lean_x(at_x, tie, row_x)
+                all_y = lean_y(at_y, tie, row_y)
+                all_z = lean_z(at_z, tie, row_z)
+                v, u_b = offset(OUT, s, b, k, i, j), offset(IN, s, b, 0, 0, 0)
                 for o_z in range(count_z):
                     k_z, dk_z, dphi_z, out = slopes_z(at_z, o_z, tie, row_z, all_z)
                     if out:
@@ -82,7 +84,9 @@ def pulls(of: Loop) -> Any:
                                 for c in range(C):
                                     pull += dV[index(v + c * v_c)] * fill
                             else:
-                                u = offset(IN, s, u_b, l, n, m)
+                                # by `offset` it would take eight registers more, on sm_90
+                                at = u_b + l * s[IN + K_STEP] + n * s[IN + I_STEP]
+                                u = whole(at + m * s[IN + J_STEP])
                                 for c in range(C):
                                     pull += dV[index(v + c * v_c)] * U[index(u + c * u_c)]
                             dx += pull * dk_x * k_y * k_z

@@ -93,7 +93,7 @@ def scatter(way: str, of: Loop) -> Any:
         of.where,
         of.points,
     )
-    (image, offset), index, part, whole = of.offset, of.index, item(of.index), signed(of.index)
+    offset, index, part, whole = of.offset, of.index, item(of.index), signed(of.index)
     put = deposit(way, of.number, index)
 
     def scatter_kernel(dV, source, reals, s, dU, peaks, sums):
@@ -112,7 +112,7 @@ def scatter(way: str, of: Loop) -> Any:
             m_0, at_x = enter_x(x, s, rule, row_x)
             n_0, at_y = enter_y(y, s, rule, row_y)
             l_0, at_z = enter_z(z, s, rule, row_z)
-            v, to_b = offset(OUT, s, image(OUT, s, b), k, i, j), image(GRADIENT, s, b)
+            v = offset(OUT, s, b, k, i, j)
             for o_z in range(count_z):
                 k_z, out = value_z(at_z, o_z, row_z)
                 if out and not counts_z(at_z, o_z, tie, row_z):
@@ -131,7 +131,7 @@ def scatter(way: str, of: Loop) -> Any:
                         if m < 0 or n < 0 or l < 0:
                             continue
                         w = k_x * k_y * k_z
-                        at = offset(GRADIENT, s, to_b, l, n, m)
+                        at = offset(GRADIENT, s, b, l, n, m)
                         for lane in range(LANES):
                             c = whole(g + lane * groups)
                             if c < C:
