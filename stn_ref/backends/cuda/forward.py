@@ -70,13 +70,13 @@ def forward(of: Loop) -> Any:
 
     def forward_kernel(U, V, source, reals, s):
         """V; U and V flat."""
-        row_x, row_y, row_z = rows(reals)
         fill, rule, groups, C = reals[FILL], s[RULE], s[GROUPS], s[CHANNELS]
         step, v_step = s[IN + C_STEP], s[OUT + C_STEP]
         work, all_work = cuda.grid(1), np.int64(s[POINTS]) * groups
         while work < all_work:  # a range would divide 64 bits to count its rounds
             p, c = part(work, s)
             work += cuda.gridsize(1)
+            row_x, row_y, row_z = rows(reals)  # here, or they take registers all the time
             b, k, i, j = where(p, s)
             x, y, z = points(source, s, b, k, i, j)
             m_0, at_x = enter_x(x, s, rule, row_x)

@@ -42,7 +42,6 @@ def pulls(of: Loop) -> Any:
 
     def pulls_kernel(dV, U, source, reals, s, dxy, dphi):
         """dxy (points · 2) and dphi (len(Φ_x) + len(Φ_y), points), flat, from dV, flat like V."""
-        row_x, row_y, row_z = rows(reals)
         fill, rule, tie, C = reals[FILL], s[RULE], s[TIE], s[CHANNELS]
         points_all = np.int64(s[POINTS])
         u_c, v_c = s[IN + C_STEP], s[OUT + C_STEP]
@@ -50,6 +49,7 @@ def pulls(of: Loop) -> Any:
         while work < points_all:
             p = work
             work += cuda.gridsize(1)
+            row_x, row_y, row_z = rows(reals)  # here, or they take registers all the time
             b, k, i, j = where(p, s)
             x, y, z = points(source, s, b, k, i, j)
             dx, dy, dz = zero, zero, zero

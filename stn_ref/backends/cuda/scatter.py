@@ -98,13 +98,13 @@ def scatter(way: str, of: Loop) -> Any:
 
     def scatter_kernel(dV, source, reals, s, dU, peaks, sums):
         """Adds to dU, or to sums, or raises peaks; all flat."""
-        row_x, row_y, row_z = rows(reals)
         rule, tie, groups, C, bits = s[RULE], s[TIE], s[GROUPS], s[CHANNELS], s[BITS]
         step, v_c = s[GRADIENT + C_STEP], s[OUT + C_STEP]
         work, all_work = cuda.grid(1), np.int64(s[POINTS]) * groups
         while work < all_work:
             p, g = part(work, s)
             work += cuda.gridsize(1)
+            row_x, row_y, row_z = rows(reals)  # here, or they take registers all the time
             b, k, i, j = where(p, s)
             x, y, z = points(source, s, b, k, i, j)
             if lost(x, rule) or lost(y, rule) or lost(z, rule):
