@@ -44,11 +44,14 @@ WAYS = {
     "single, xy double": ("float32", "float64", "grid", False),
     "single, wide": ("float32", "float32", "grid", True),
     "single, signal": ("float32", "float32", "grid", False, 1),
+    "single, fused, signal": ("float32", "float64", "matrix", False, 1),
     "single, volume": ("float32", "float32", "grid", False, 3),
     "single, fused, volume": ("float32", "float64", "matrix", False, 3),
+    "double, volume": ("float64", "float64", "grid", False, 3),
     "double, fused, volume": ("float64", "float64", "matrix", False, 3),
     "single, wide, volume": ("float32", "float32", "grid", True, 3),
 }
+LARGE = ("double, volume", "double, fused, volume", "single, wide, volume")
 LOOPS = ("forward", "pulls", "scatter peak", "scatter fixed", "scatter float")
 
 
@@ -80,20 +83,22 @@ def missing():
 def few():
     """What `make test` compiles: BILINEAR in every precision, and the hardest of the others."""
     yield from ((loop, "bilinear", "single") for loop in LOOPS)
-    yield from (("forward", "bilinear", way) for way in WAYS if way != "single")
+    yield from (("forward", "bilinear", way) for way in WAYS if way not in ("single", *LARGE))
     yield from (("pulls", row, "single") for row in ("keys", "lanczos3", "normalised gaussian"))
     yield from (("scatter fixed", "lanczos3", "double"), ("pulls", "lanczos3", "double"))
     yield from (("finish", "", "single"), ("total", "", "single"), ("moments", "", "single, fused"))
+    yield from ((loop, "bilinear", "single, volume") for loop in ("pulls", "scatter fixed"))
+    yield from (("pulls", "lanczos3", "double, volume"), ("moments", "", "single, fused, volume"))
 
 
 def everything():
     """Every row in every kernel, and BILINEAR in every way."""
     yield from ((loop, "bilinear", way) for way in WAYS for loop in LOOPS)
     yield from ((loop, row, "single") for row in ROWS if row != "bilinear" for loop in LOOPS)
-    hard = ("forward", "pulls", "scatter fixed")
-    yield from ((loop, row, "double") for row in ROWS if row != "bilinear" for loop in hard)
+    hard, ways = ("forward", "pulls", "scatter fixed"), ("double", "single, volume", *LARGE[:1])
+    yield from ((loop, row, w) for w in ways for row in ROWS if row != "bilinear" for loop in hard)
     yield from ((loop, "", way) for loop in ("finish", "total") for way in ("single", "double"))
-    yield from (("moments", "", way) for way in ("single, fused", "double, fused"))
+    yield from (("moments", "", way) for way in WAYS if "fused" in way)
 
 
 def signature(loop, numbers):

@@ -93,7 +93,7 @@ def test_a_few_cases_in_the_simulator():
 
 # As machine code.
 
-CAPS = {"single": 104, "double": 152}  # registers; a multiprocessor has 65,536
+CAPS = {"single": 80, "double": 128}  # registers; a multiprocessor has 65,536
 MORE = {("pulls", "normalised gaussian", "double"): 216}  # all weights' sums, and their slopes
 
 
