@@ -37,7 +37,7 @@ from tests.strategies import WITH_MATRIX
 from tests.test_axes import CONTROL, projective
 
 OTHERS = [n for n in backends.BACKENDS if n != "reference" and backends.get(n).is_available()]
-AXES = {"cpu": (2,), "cuda": (1, 2, 3)}  # that a backend takes
+AXES = {"cpu": (1, 2, 3), "cuda": (1, 2, 3)}  # that a backend takes
 
 
 def of_axes(names, *cases):

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from stn_ref.backends.pixels import in_double
+from stn_ref.backends.pixels import in_double, matrices
 from stn_ref.equations import Transformation
 from stn_ref.equations.arguments import Array, Size, feature_map
 from stn_ref.equations.lattice import half_extent
+from stn_ref.equations.transformation import checked, has_matrix
 
 
 def double_at_most(name: str, array: Array, backend: str) -> Array:
@@ -31,6 +33,23 @@ def plane(U: Array, backend: str) -> Array:
             'and no volumes, backend="reference" does'
         )
     return double_at_most("U", feature_map(U, 2), backend)
+
+
+def checked_map(U: ArrayLike, backend: str) -> Array:
+    """U (B, H, W, C), a signal or a volume, of a dtype that the compiled backends take."""
+    return double_at_most("U", feature_map(U), backend)
+
+
+def checked_theta(theta: Array, U: Array, transformation: Transformation, backend: str) -> Array:
+    """θ of U's batch; ValueError also if the transformation is a matrix of other axes than U's."""
+    theta = double_at_most("theta", theta, backend)
+    if has_matrix(checked(transformation)):
+        identity = np.asarray(transformation.identity(), float)
+        if theta.shape[1:] != identity.shape:
+            matrices(identity[None], transformation, U.ndim - 2)
+    if len(in_double(theta, transformation)) != len(U):
+        raise ValueError(f"theta has batch {len(theta)} and U has {len(U)}; they must be equal")
+    return theta
 
 
 def extents(size: Size, source: Size, align_corners: bool) -> list[float]:

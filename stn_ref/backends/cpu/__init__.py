@@ -8,16 +8,24 @@ them, on one thread or on several; every result has the same bits on any number.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.backends.cpu.chunks import DOUBLE, MATRIX, SINGLE, tiling
+from stn_ref.backends.cpu.chunks import DOUBLE, MATRIX, SINGLE
 from stn_ref.backends.cpu.loops import run
-from stn_ref.backends.cpu.rows import row
+from stn_ref.backends.cpu.rows import ABSENT, Row, row
 from stn_ref.backends.cpu.threads import workers
-from stn_ref.backends.host import double_at_most, extents, plane, theta_gradient
+from stn_ref.backends.cpu.tiles import tiling
+from stn_ref.backends.host import (
+    checked_map,
+    checked_theta,
+    double_at_most,
+    extents,
+    theta_gradient,
+)
 from stn_ref.backends.pixels import in_double, matrices, source_pixels, source_pixels_backward
 from stn_ref.backends.scalars import RULES, TIES
 from stn_ref.equations import AFFINE, BILINEAR, Transformation
@@ -29,9 +37,10 @@ from stn_ref.equations.arguments import (
     like,
     points,
     shaped,
+    sides,
     whole_size,
 )
-from stn_ref.equations.kernels import checked_tie, per_axis
+from stn_ref.equations.kernels import Kernel, checked_tie, per_axis
 from stn_ref.equations.padding import padding_rule
 from stn_ref.equations.sampler import Kernels
 from stn_ref.equations.transformation import has_matrix
@@ -58,9 +67,9 @@ def sample(
 ) -> Array:
     """Eq. 3; see `stn_ref.sample`. It is always deterministic."""
     flag("deterministic", deterministic)
-    U = plane(np.asarray(U), "cpu")
-    xy = double_at_most("xy", points("xy", xy, 2, len(U)), "cpu")
-    V = _alike(U, (*xy.shape[:3], U.shape[3]))
+    U = checked_map(U, "cpu")
+    xy = double_at_most("xy", points("xy", xy, U.ndim - 2, len(U)), "cpu")
+    V = _alike(U, (*xy.shape[:-1], U.shape[-1]))
     _forward(U, V, _given(xy), kernel, padding, fill)
     return V
 
@@ -78,9 +87,9 @@ def sample_backward(
 ) -> tuple[Array, Array, tuple[Array, ...]]:
     """Eqs. 6 and 7; see `stn_ref.sample_backward`. It is always deterministic."""
     flag("deterministic", deterministic)
-    U = plane(np.asarray(U), "cpu")
-    xy = double_at_most("xy", points("xy", xy, 2, len(U)), "cpu")
-    dV = like("dV", shaped("dV", dV, (*xy.shape[:3], U.shape[3])), "U", U)
+    U = checked_map(U, "cpu")
+    xy = double_at_most("xy", points("xy", xy, U.ndim - 2, len(U)), "cpu")
+    dV = like("dV", shaped("dV", dV, (*xy.shape[:-1], U.shape[-1])), "U", U)
     dxy = np.zeros(xy.shape, xy.dtype)
     dU, _, dPhi = _backward(dV, U, _given(xy), dxy, kernel, padding, fill, tie)
     return dU, dxy, dPhi
@@ -100,11 +109,11 @@ def transform(
 ) -> Array:
     """θ straight to V; see `stn_ref.transform`. There is no grid in memory if T_θ is a matrix."""
     flag("deterministic", deterministic)
-    U, theta = _checked(U, theta, transformation)
-    source = U.shape[1:3]
-    size = source if size is None else whole_size(size)
+    U = checked_map(U, "cpu")
+    theta, source = checked_theta(np.asarray(theta), U, transformation, "cpu"), U.shape[1:-1]
+    size = source if size is None else whole_size(size, U.ndim - 2)
     flag("align_corners", align_corners)
-    V = _alike(U, (len(U), *size, U.shape[3]))
+    V = _alike(U, (len(U), *size, U.shape[-1]))
     if has_matrix(transformation):
         where = _by_matrix(theta, transformation, size, source, align_corners)
     else:
@@ -128,10 +137,11 @@ def transform_backward(
 ) -> tuple[Array, Array]:
     """The way back; see `stn_ref.transform_backward`. Nor is the grid's gradient in memory."""
     flag("deterministic", deterministic)
-    U, theta = _checked(U, theta, transformation)
-    dV = like("dV", shaped("dV", dV, (len(U), "H'", "W'", U.shape[3])), "U", U)
+    U = checked_map(U, "cpu")
+    theta, source = checked_theta(np.asarray(theta), U, transformation, "cpu"), U.shape[1:-1]
+    dV = like("dV", shaped("dV", dV, (len(U), *sides(U.ndim - 2), U.shape[-1])), "U", U)
     flag("align_corners", align_corners)
-    source, size = U.shape[1:3], dV.shape[1:3]
+    size = dV.shape[1:-1]
     if not has_matrix(transformation):
         xy = source_pixels(theta, transformation, size, source, align_corners)
         dxy = np.zeros(xy.shape)
@@ -143,14 +153,14 @@ def transform_backward(
         return dU, theta_gradient(dA.sum(axis=1), where[2], theta, transformation)
 
 
-NO_POINTS32, NO_POINTS64 = np.empty((0, 0, 0, 2), np.float32), np.empty((0, 0, 0, 2))
+NO_POINTS32, NO_POINTS64 = np.empty((0,) * 5, np.float32), np.empty((0,) * 5)
 NO_MATRIX, NO_EXTENTS = np.empty((0, 3, 3)), np.empty(0)
 Where = tuple[int, Array, Array, Array, Array]  # see `chunks.find_points`
 
 
 def _given(xy: Array) -> Where:
     """Points from the caller's array, as the kernels take them."""
-    xy = _strided(xy)
+    xy = _deep(_strided(xy))
     if xy.dtype == np.float32:
         return SINGLE, NO_MATRIX, NO_EXTENTS, xy, NO_POINTS64
     return DOUBLE, NO_MATRIX, NO_EXTENTS, NO_POINTS32, xy
@@ -161,7 +171,7 @@ def _by_matrix(
 ) -> Where:
     """Points from a matrix, as the kernels take them."""
     with np.errstate(all="ignore"):
-        H = matrices(in_double(theta, transformation), transformation, 2)
+        H = matrices(in_double(theta, transformation), transformation, len(source))
     H = np.ascontiguousarray(H, np.float64)
     found = np.array(extents(size, source, align_corners))
     return MATRIX, H, found, NO_POINTS32, NO_POINTS64
@@ -176,16 +186,15 @@ def _forward(
     fill: float,
 ) -> None:
     """Run the forward loop into V."""
-    kernel_x, kernel_y = per_axis(kernel)
+    axes = U.ndim - 2
+    kernels = per_axis(kernel, axes)
     padding_rule(padding)
     fill = fill_value(fill, padding)
-    U, taps = _strided(U), (kernel_x.support + 1) * (kernel_y.support + 1)
-    hat = kernel_x is BILINEAR and kernel_y is BILINEAR
-    units = tiling.py_func(V.shape[1:3])[-1] * len(V) if V.size else 0
-    row_x = row(kernel_x, left=False)
-    row_y = row_x if kernel_y is kernel_x else row(kernel_y, left=False)
-    arguments = (U, where, RULES[padding], row_x, row_y, hat, fill, V)
-    run("forward", U.dtype, units, V.size * taps, (), arguments)
+    U, V = _deep(_strided(U)), _deep(V)
+    units = tiling(V.shape[1:4])[-1] * len(V) if V.size else 0
+    rows, hat = _rows(kernels, left=False)
+    arguments = (U, axes, where, RULES[padding], *rows, hat, fill, V)
+    run("forward", U.dtype, units, V.size * _taps(kernels), (), arguments)
 
 
 def _backward(
@@ -199,39 +208,49 @@ def _backward(
     tie: str,
 ) -> tuple[Array, Array, tuple[Array, ...]]:
     """Run the backward loop into dU and dxy; dU, ∂L/∂A of each chunk, and dΦ."""
-    kernel_x, kernel_y = per_axis(kernel)
+    axes = U.ndim - 2
+    kernels = per_axis(kernel, axes)
     padding_rule(padding)
     fill = fill_value(fill, padding)
-    left = checked_tie(tie, (kernel_x, kernel_y)) in ("left", "central")
+    rows, hat = _rows(kernels, left=checked_tie(tie, kernels) in ("left", "central"))
     dU = _alike(U, U.shape, np.zeros)
-    U, dV, taps = _strided(U), _strided(dV), (kernel_x.support + 1) * (kernel_y.support + 1)
-    hat = kernel_x is BILINEAR and kernel_y is BILINEAR
-    chunks, phi_x, phi_y = (
-        tiling.py_func(dV.shape[1:3])[-1],
-        len(kernel_x.Phi),
-        len(kernel_y.Phi),
-    )
-    dA = np.zeros((len(U), chunks, 3, 3))
-    dPhi = np.zeros((len(U), chunks, phi_x + phi_y))
-    work = dV.size * taps
+    U, dV = _deep(_strided(U)), _deep(_strided(dV))
+    chunks, ends = tiling(dV.shape[1:4])[-1], np.cumsum([len(k.Phi) for k in kernels])
+    dA = np.zeros((len(U), chunks, axes + 1, axes + 1))
+    dPhi = np.zeros((len(U), chunks, ends[-1]))
+    work = dV.size * _taps(kernels)
     stripes = -(-workers(work) // max(len(U), 1))
     arguments = (
-        *(dV, U, where, RULES[padding]),
-        *(row(kernel_x, left=left), row(kernel_y, left=left), hat, TIES[tie], fill, dU),
-        *((dxy, NO_POINTS64) if where[0] == SINGLE else (NO_POINTS32, dxy)),
+        *(dV, U, axes, where, RULES[padding], *rows, hat, TIES[tie], fill, _deep(dU)),
+        *((_deep(dxy), NO_POINTS64) if where[0] == SINGLE else (NO_POINTS32, _deep(dxy))),
         *(dA, dPhi),
     )
     units = len(U) * stripes if dV.size else 0
     run("backward", U.dtype, units, work, (stripes,), arguments)
-    total = dPhi.sum(axis=(0, 1))
-    return dU, dA, (total[:phi_x], total[phi_x:])
+    return dU, dA, tuple(np.split(dPhi.sum(axis=(0, 1)), ends[:-1]))
+
+
+def _rows(kernels: tuple[Kernel, ...], *, left: bool) -> tuple[tuple[Row, ...], bool]:
+    """The kernels' rows, of x, y and z, and whether each is that of Eq. 5."""
+    found = [row(kernel, left=left) for kernel in kernels]
+    return (*found, *[ABSENT] * (3 - len(found))), all(k is BILINEAR for k in kernels)
+
+
+def _taps(kernels: tuple[Kernel, ...]) -> float:
+    """How many pixels are weighed for a point, roughly."""
+    return prod(kernel.support + 1 for kernel in kernels)
+
+
+def _deep(array: Array) -> Array:
+    """The same array as if of a volume: a signal is one pixel high, and a map one pixel deep."""
+    return array.reshape(len(array), *[1] * (5 - array.ndim), *array.shape[1:])
 
 
 def _alike(U: Array, shape: tuple[int, ...], make: Any = np.empty) -> Array:
     """A new array whose axes lie in memory in the order of U's; broadcast ones are outermost."""
     if U.flags.c_contiguous:
         return cast(Array, make(shape, U.dtype))
-    order = sorted(range(4), key=lambda axis: -abs(U.strides[axis]) or -np.inf)
+    order = sorted(range(U.ndim), key=lambda axis: -abs(U.strides[axis]) or -np.inf)
     return cast(Array, make([shape[axis] for axis in order], U.dtype).transpose(np.argsort(order)))
 
 
@@ -241,11 +260,3 @@ def _strided(array: Array) -> Array:
     if flags.aligned and (flags.c_contiguous or not any(s % size for s in array.strides)):
         return array
     return array.copy()
-
-
-def _checked(U: ArrayLike, theta: ArrayLike, transformation: Transformation) -> tuple[Array, Array]:
-    U = plane(np.asarray(U), "cpu")
-    theta = double_at_most("theta", np.asarray(theta), "cpu")
-    if len(in_double(theta, transformation)) != len(U):
-        raise ValueError(f"theta has batch {len(theta)} and U has {len(U)}; they must be equal")
-    return U, theta

@@ -12,64 +12,38 @@ from stn_ref.backends.cpu.flat import LANES, fetch_block, flat, inner
 from stn_ref.backends.cpu.points import coefficients, grid_points, matrix_points
 from stn_ref.backends.cpu.rows import CHUNK
 from stn_ref.backends.cpu.slots import hat_slots, row_slots
+from stn_ref.backends.cpu.tiles import fetch_tile, line
 
 MATRIX, SINGLE, DOUBLE = range(3)  # where the points come from
 TOGETHER = 4  # so many channels that lie together are taken together
-NARROW, SIDE = 64, 32  # a wider output is cut into tiles about so many pixels wide
 FEW = 4  # a tile whose windows lie on so many pixels for each of its own is not worth asking for
 MANY, ROOM = 16, 1 << 22  # so many planes are turned first, where they have no more pixels in all
 
 
 @inner
-def scratch(taps_x, taps_y, phi_x, phi_y, dtype):
-    """Room for one chunk: points, windows, what finds their weights, weights, pixels, sums."""
-    taps, sections = max(taps_x, taps_y), 2 + max(phi_x, phi_y)
-    return (
-        *(np.empty(2 * CHUNK), np.empty(2 * CHUNK)),
-        *(np.empty(2 * CHUNK, np.float32), np.empty(2 * CHUNK)),
-        *(np.empty(2 * CHUNK, np.int32), np.empty(2 * CHUNK, np.intp), np.empty(CHUNK, np.intp)),
-        np.empty((2 + phi_x) * taps_x * CHUNK, dtype),
-        np.empty((2 + phi_y) * taps_y * CHUNK, dtype),
-        (np.empty(CHUNK), np.empty(sections * taps * CHUNK)),
-        *(np.empty(2 * taps * CHUNK, dtype), np.empty(CHUNK, dtype), np.empty(CHUNK, dtype)),
-        np.empty((2 + phi_x + phi_y) * CHUNK, dtype),
-    )
+def scratch(taps, phis, axes, dtype):
+    """Room for one chunk: points, windows, what finds their weights, weights, pixels, sums.
 
-
-@inner
-def tiling(out):
-    """How the output is cut into tiles of at most CHUNK pixels.
-
-    A narrow output is cut as it lies in memory, as if it were one row. A wide one is cut into
-    squares, or nearly: their windows, wherever they lie and however turned, are near each other.
-    Returns the rows and columns of a tile, of what is cut, and how many tiles lie across and in all
+    An axis that is not there has the coordinate 0, one tap, and the weight 1.
     """
-    height, width = out
-    if width <= NARROW:
-        height, width, rows, columns = 1, height * width, 1, CHUNK
-    else:
-        across = (width + SIDE - 1) // SIDE
-        columns = (width + across - 1) // across
-        down = (height * columns + CHUNK - 1) // CHUNK
-        rows = min((height + down - 1) // down, CHUNK // columns)
-    across, down = (width + columns - 1) // columns, (height + rows - 1) // rows
-    return rows, columns, height, width, across, across * down
-
-
-@inner
-def tile_at(chunk, cut):
-    """A tile: its first pixel, rows and columns, and from a row's first pixel to the next's."""
-    rows, columns, height, width, across, _ = cut
-    i, j = chunk // across * rows, chunk % across * columns
-    return i * width + j, min(rows, height - i), min(columns, width - j), width
-
-
-@inner
-def tile_after(chunk, cut):
-    """The tile after this one, without rows if there is none or memory is read in line anyway."""
-    following = tile_at(min(chunk + 1, cut[-1] - 1), cut)
-    rows = following[1] if cut[4] > 1 and chunk + 1 < cut[-1] else 0
-    return following[0], rows, following[2], following[3]
+    most, sections = max(taps), 2 + max(phis)
+    (taps_x, taps_y, taps_z), (phi_x, phi_y, phi_z) = taps, phis
+    xy, safe, xy32 = np.zeros(3 * CHUNK), np.zeros(3 * CHUNK), np.zeros(3 * CHUNK, np.float32)
+    base, corner = np.zeros(3 * CHUNK, np.int32), np.empty(2 * CHUNK, np.intp)
+    w_x = np.empty((2 + phi_x) * taps_x * CHUNK, dtype)
+    w_y = np.zeros((2 + phi_y) * taps_y * CHUNK, dtype)
+    w_z = np.zeros((2 + phi_z) * taps_z * CHUNK, dtype)
+    if axes == 1:
+        w_y[:CHUNK] = 1
+    slices, slopes_z = (taps_z, 1 + phi_z) if axes == 3 else (0, 0)
+    return (
+        *(np.empty(3 * CHUNK), xy, xy32, safe, base, corner, np.empty(CHUNK, np.intp)),
+        (w_x, w_y, w_z),
+        (np.empty(CHUNK), np.empty(sections * most * CHUNK)),
+        *(np.empty(2 * most * CHUNK, dtype), np.empty(CHUNK, dtype), np.empty(CHUNK, dtype)),
+        np.empty((2 + phi_y + slopes_z) * taps_y * slices * CHUNK, dtype),
+        np.empty((2 + phi_x + phi_y + slopes_z) * CHUNK, dtype),
+    )
 
 
 @inner
@@ -80,7 +54,8 @@ def find_points(where, b, tile, following, size, ji, xy, xy32):
     """
     source, H, extents, given32, given64 = where
     if source == MATRIX:
-        matrix_points(coefficients(H[b], extents), size, ji, tile[1] * tile[2], xy)
+        rows = coefficients(H[b], extents)
+        matrix_points(rows, size, ji, tile[1] * tile[2], H.shape[1] - 1, xy)
     elif source == SINGLE:
         grid_points(given32, b, tile, following, xy32)
     else:
@@ -89,66 +64,81 @@ def find_points(where, b, tile, following, size, ji, xy, xy32):
 
 
 @inner
-def widen(xy32, n, xy):
+def widen(xy32, n, axes, xy):
     """The same points in float64."""
-    for q in range(n):
-        xy[q], xy[CHUNK + q] = xy32[q], xy32[CHUNK + q]
+    for axis in range(axes):
+        for q in range(axis * CHUNK, axis * CHUNK + n):
+            xy[q] = xy32[q]
 
 
 @inner
-def find_hats(xy, n, size, rule, tie, base, w_x, w_y):
-    """Windows and weights of a tile along both axes, by Eq. 5 itself."""
-    hat_slots(xy, n, size[1], rule, tie, base, w_x)
-    hat_slots(xy[CHUNK:], n, size[0], rule, tie, base[CHUNK:], w_y)
+def find_hats(xy, n, size, rule, tie, axes, base, weights):
+    """Windows and weights of a tile along every axis, by Eq. 5 itself."""
+    for axis in range(axes):
+        at = axis * CHUNK
+        hat_slots(xy[at:], n, size[2 - axis], rule, tie, base[at:], weights[axis])
 
 
 @inner
-def find_windows(xy, n, size, rule, row_x, row_y, tie, base, w_x, w_y, found):
-    """Windows and weights of a tile along both axes, by the kernels' rows."""
-    row_slots(xy, n, size[1], rule, row_x, tie, base, w_x, found)
-    row_slots(xy[CHUNK:], n, size[0], rule, row_y, tie, base[CHUNK:], w_y, found)
+def find_windows(xy, n, size, rule, rows, tie, axes, base, weights, found):
+    """Windows and weights of a tile along every axis, by the kernels' rows."""
+    for axis in range(axes):
+        at, row = axis * CHUNK, rows[axis]
+        row_slots(xy[at:], n, size[2 - axis], rule, row, tie, base[at:], weights[axis], found)
 
 
 @inner
 def put(plane, start, tile, values):
     """A tile's values to their place in a plane that is contiguous."""
-    first, rows, columns, jump = tile
-    for r in range(rows):
-        at = start + first + r * jump
-        line = plane[at : at + columns]
+    columns = tile[2]
+    for r in range(tile[1]):
+        at = start + line(tile, r)
+        near = plane[at : at + columns]
         for c in range(columns):
-            line[c] = values[r * columns + c]
+            near[c] = values[r * columns + c]
 
 
 @inner
 def take(plane, start, tile, following, values):
     """A tile's values from a plane that is contiguous; those of the next tile are asked for."""
-    first, rows, columns, jump = following
-    fetch_block(plane, start + first, rows, jump, columns)
-    first, rows, columns, jump = tile
-    for r in range(rows):
-        at = start + first + r * jump
-        line = plane[at : at + columns]
+    fetch_tile(plane, start, following, 1)
+    columns = tile[2]
+    for r in range(tile[1]):
+        at = start + line(tile, r)
+        near = plane[at : at + columns]
         for c in range(columns):
-            values[r * columns + c] = line[c]
+            values[r * columns + c] = near[c]
 
 
 @inner
-def fetch_windows(base, n, taps, memory, start, steps, C):
+def around(base, n, taps):
+    """The corners of a box that holds the windows of n points: the first pixel and the one after
+    the last, (x, y, z) each; without a third axis z is 0 and 1."""
+    x, y, z = base, base[CHUNK:], base[2 * CHUNK :]
+    front, back = (lowest(z, n), highest(z, n) + taps[2]) if taps[2] > 1 else (z[0], z[0] + 1)
+    low = lowest(x, n), lowest(y, n), front
+    return low, (highest(x, n) + taps[0], highest(y, n) + taps[1], back)
+
+
+@inner
+def fetch_windows(low, high, memory, start, steps, leap, C):
     """Ask for all the pixels that the windows of a tile lie on, where a row's are neighbours."""
-    left, right = lowest(base, n), highest(base, n) + taps[0]
-    top, bottom = lowest(base[CHUNK:], n), highest(base[CHUNK:], n) + taps[1]
-    if steps[2] == 1 and (right - left) * (bottom - top) <= FEW * CHUNK:
+    (left, top, front), (right, bottom, back) = low, high
+    if steps[2] == 1 and (right - left) * (bottom - top) * (back - front) <= FEW * CHUNK:
         for c in range(C):
-            first = start + c * steps[3] + top * steps[1] + left
-            fetch_block(memory, first, bottom - top, steps[1], right - left)
+            for k in range(front, back):
+                first = start + c * steps[3] + k * leap + top * steps[1] + left
+                fetch_block(memory, first, bottom - top, steps[1], right - left)
 
 
 @inner
-def corners(base, n, start, steps, corner):
+def corners(base, n, start, steps, leap, corner):
     """Where in memory each window begins; the last vector of eight is filled up."""
     for q in range(n):
         corner[q] = start + base[CHUNK + q] * steps[1] + base[q] * steps[2]
+    if leap:
+        for q in range(n):
+            corner[q] += base[2 * CHUNK + q] * leap
     for q in range(n, (n + LANES - 1) // LANES * LANES):
         corner[q] = corner[0]
 
@@ -181,20 +171,35 @@ def highest(base, n):
 
 
 @inner
-def store(values, tile, dxy):
-    """dx and dy of a tile's points to their place in dxy (H', W', 2), which is contiguous."""
-    start, rows, columns, jump = tile
+def store(values, z, tile, dxy):
+    """dx, dy and dz of a tile's points to their place in dxy, (D', H', W', 3), which is contiguous.
+
+    z  the section of dz
+    """
+    axes, columns = dxy.shape[3], tile[2]
     memory, _, _ = flat(dxy)
-    for r in range(rows):
-        p, q = 2 * (start + r * jump), r * columns
-        near = memory[p : p + 2 * columns]
-        for c in range(columns):
-            near[2 * c] = values[q + c]
-            near[2 * c + 1] = values[CHUNK + q + c]
+    for r in range(tile[1]):
+        p, q = axes * line(tile, r), r * columns
+        near = memory[p : p + axes * columns]
+        if axes == 2:
+            for c in range(columns):
+                near[2 * c] = values[q + c]
+                near[2 * c + 1] = values[CHUNK + q + c]
+        else:
+            for axis in range(axes):
+                section = (z if axis == 2 else axis) * CHUNK + q
+                for c in range(columns):
+                    near[axes * c + axis] = values[section + c]
 
 
 @inner
-def turns(C, size, steps, out, V_steps):
+def lies_in_line(size, steps, leap):
+    """Whether all of an image lies in memory without a gap, as if it were one row."""
+    rows = steps[2] == 1 and steps[1] == size[2]
+    return rows and (size[0] == 1 or leap == size[1] * size[2])
+
+
+@inner
+def turns(C, size, in_line):
     """Whether there are many planes, each in line, so that it is worth to lay them side by side."""
-    in_line = steps[2] == 1 and steps[1] == size[1] and V_steps[2] == 1 and V_steps[1] == out[1]
-    return C >= MANY and size[0] * size[1] * C <= ROOM and in_line
+    return C >= MANY and size[0] * size[1] * size[2] * C <= ROOM and in_line

@@ -44,38 +44,40 @@ def eight_spread(context, g, w_x, w_y, box, cell, step, q):
 @inner
 def four_cells(base, n, low, high, cell):
     """Where in the boxes each point's window begins; low and high are the corners of each."""
-    wide, size = high[0] - low[0], (high[0] - low[0]) * (high[1] - low[1])
+    wide, tall = high[0] - low[0], high[1] - low[1]
+    size = wide * tall * (high[2] - low[2])
     for q in range(n):
         row, column = base[CHUNK + q] - low[1], base[q] - low[0]
+        row += (base[2 * CHUNK + q] - low[2]) * tall
         cell[q] = column % FOUR * size + row * wide + column
     for q in range(n, (n + LANES - 1) // LANES * LANES):
         cell[q] = FOUR * (BOX + SLACK)  # after all that is asked for
 
 
 @inner
-def spread(g, n, w_x, w_y, low, high, box, cell):
-    """Eq. 6 on one plane, into boxes that are empty before."""
-    size = (high[0] - low[0]) * (high[1] - low[1])
-    box[: FOUR * size] = 0
+def spread(g, n, w_x, w_y, wide, box, cell):
+    """Eq. 6 on one plane, into boxes whose rows are `wide`."""
     for q in range(0, n, LANES):
-        eight_spread(g, w_x, w_y, box, cell, high[0] - low[0], q)
+        eight_spread(g, w_x, w_y, box, cell, wide, q)
 
 
 @inner
-def unspread(box, low, high, rows, dU, start, steps):
-    """Add the boxes to dU, on rows[0] … rows[1] − 1."""
-    wide, size = high[0] - low[0], (high[0] - low[0]) * (high[1] - low[1])
-    for row in range(max(low[1], rows[0]), min(high[1], rows[1])):
-        at = (row - low[1]) * wide
-        first = start + row * steps[1] + low[0] * steps[2]
-        a, b = box[at : at + wide], box[at + size : at + size + wide]
-        at += 2 * size
-        e, f = box[at : at + wide], box[at + size : at + size + wide]
-        if steps[2] == 1:
-            near = dU[first : first + wide]
-            for c in range(wide):
-                near[c] += (a[c] + b[c]) + (e[c] + f[c])
-        else:
-            for c in range(wide):
-                total = (a[c] + b[c]) + (e[c] + f[c])
-                dU[np.uint64(first + c * steps[2])] += total
+def unspread(box, low, high, rows, dU, start, steps, leap):
+    """Add the boxes to dU, on rows[0] … rows[1] − 1 of each slice."""
+    wide, tall = high[0] - low[0], high[1] - low[1]
+    size = wide * tall * (high[2] - low[2])
+    for k in range(low[2], high[2]):
+        for row in range(max(low[1], rows[0]), min(high[1], rows[1])):
+            at = ((k - low[2]) * tall + row - low[1]) * wide
+            first = start + k * leap + row * steps[1] + low[0] * steps[2]
+            a, b = box[at : at + wide], box[at + size : at + size + wide]
+            at += 2 * size
+            e, f = box[at : at + wide], box[at + size : at + size + wide]
+            if steps[2] == 1:
+                near = dU[first : first + wide]
+                for c in range(wide):
+                    near[c] += (a[c] + b[c]) + (e[c] + f[c])
+            else:
+                for c in range(wide):
+                    total = (a[c] + b[c]) + (e[c] + f[c])
+                    dU[np.uint64(first + c * steps[2])] += total

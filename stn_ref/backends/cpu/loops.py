@@ -36,15 +36,15 @@ def loop(name: str, dtype: np.dtype[Any]) -> Any:
     """One of LOOPS, compiled for feature maps of this dtype."""
     i, d = types.int64, types.float64
     value = types.float32 if dtype == np.float32 else types.float64
-    read, write = types.Array(value, 4, "A", readonly=True), types.Array(value, 4, "A")
-    xy = [types.Array(t, 4, "A", readonly=True) for t in (types.float32, d)]
+    read, write = types.Array(value, 5, "A", readonly=True), types.Array(value, 5, "A")
+    xy = [types.Array(t, 5, "A", readonly=True) for t in (types.float32, d)]
     row_type = types.Tuple((i, types.Array(d, 1, "C"), i, i, d))
     where = types.Tuple((i, types.Array(d, 3, "C", readonly=True), types.Array(d, 1, "C"), *xy))
-    rows = [row_type, row_type, types.boolean]
+    rows = [row_type, row_type, row_type, types.boolean]
     if name.startswith("forward"):
-        signature = [i, i, read, where, i, *rows, d, write]
+        signature = [i, i, read, i, where, i, *rows, d, write]
     else:
-        dxy = [types.Array(t, 4, "C") for t in (types.float32, d)]
+        dxy = [types.Array(t, 5, "C") for t in (types.float32, d)]
         sums = [types.Array(d, 4, "C"), types.Array(d, 3, "C")]
-        signature = [i, i, i, read, read, where, i, *rows, i, d, write, *dxy, *sums]
+        signature = [i, i, i, read, read, i, where, i, *rows, i, d, write, *dxy, *sums]
     return compiled(LOOPS[name].py_func, tuple(signature), parallel=name.endswith("threads"))

@@ -123,28 +123,23 @@ def eight_forward(context, memory, corner, offset, down, w_x, w_y, V, q):
     return types.void(memory, corner, intp, intp, w_x, w_y, V, intp), generate
 
 
-@intrinsic
-def eight_backward(context, memory, corner, offset, down, w_x, w_y, g, pull, box, cell, q):
-    """Eqs. 6 and 7 at points q … q + 7: adds to dx and dy in `pull`, to four sums a cell in `box`.
-
-    cell[q] is where the sums of point q's cell begin.
-    """
+def _eight_backward(slopes_y, memory, corner, w_x, w_y, g, pull, box, cell):
+    """See `eight_backward`; there are so many slopes along y."""
 
     def generate(context, builder, signature, values):
         source, corners, offset, down, across, along, dV, pulls, sums, cells, q = values
         v = Vectors(context, builder, memory.dtype)
         a, b, c, d = _windows(v, (memory, corner), (source, corners, offset, down, q))
-        above, below, above_slope, below_slope = (v.section(w_y, along, q, s) for s in range(4))
+        above, below, *slopes = (v.section(w_y, along, q, s) for s in range(2 + 2 * slopes_y))
         left, right, left_slope, right_slope = (v.section(w_x, across, q, s) for s in range(4))
         gave = v.load(g, dV, q)
         u_left, u_right = v.dot(a, above, c, below), v.dot(b, above, d, below)
-        dx = v.dot(u_left, left_slope, u_right, right_slope)
-        u_left, u_right = (
-            v.dot(a, above_slope, c, below_slope),
-            v.dot(b, above_slope, d, below_slope),
-        )
-        dy = v.dot(u_left, left, u_right, right)
-        for s, slope in enumerate((dx, dy)):
+        found = [v.dot(u_left, left_slope, u_right, right_slope)]
+        for above_slope, below_slope in zip(slopes[::2], slopes[1::2], strict=True):
+            u_left = v.dot(a, above_slope, c, below_slope)
+            u_right = v.dot(b, above_slope, d, below_slope)
+            found.append(v.dot(u_left, left, u_right, right))
+        for s, slope in enumerate(found):
             index = builder.add(q, context.get_constant(types.intp, s * CHUNK))
             so_far = v.load(pull, pulls, index)
             v.store(builder.fadd(so_far, builder.fmul(gave, slope)), pull, pulls, index)
@@ -158,6 +153,21 @@ def eight_backward(context, memory, corner, offset, down, w_x, w_y, g, pull, box
 
     intp = types.intp
     return types.void(memory, corner, intp, intp, w_x, w_y, g, pull, box, cell, intp), generate
+
+
+@intrinsic
+def eight_backward(context, memory, corner, offset, down, w_x, w_y, g, pull, box, cell, q):
+    """Eqs. 6 and 7 at points q … q + 7: adds to dx and dy in `pull`, to four sums a cell in `box`.
+
+    cell[q] is where the sums of point q's cell begin.
+    """
+    return _eight_backward(1, memory, corner, w_x, w_y, g, pull, box, cell)
+
+
+@intrinsic
+def eight_backward_deep(context, memory, corner, offset, down, w_x, w_y, g, pull, box, cell, q):
+    """The same on a slice of a volume: adds to dz too, which has the pixels and k(x − m) of dy."""
+    return _eight_backward(2, memory, corner, w_x, w_y, g, pull, box, cell)
 
 
 @intrinsic
@@ -193,34 +203,41 @@ def pairs_forward(memory, corner, offset, down, n, w_x, w_y, V):
 
 @inner
 def cells(base, n, low, high, cell):
-    """Where in a box each point's four sums begin: the first row and column are spare."""
-    wide = high[0] - low[0]
+    """Where in a box each point's four sums begin: a slice's first row and column are spare."""
+    wide, tall = high[0] - low[0], high[1] - low[1] + 1
     for q in range(n):
         row, column = base[CHUNK + q] - low[1] + 1, base[q] - low[0] + 1
+        row += (base[2 * CHUNK + q] - low[2]) * tall
         cell[q] = 4 * (row * wide + column)
     for q in range(n, (n + LANES - 1) // LANES * LANES):
         cell[q] = 4 * (BOX + SLACK - 1)
 
 
 @inner
-def pairs_backward(memory, corner, offset, down, n, w_x, w_y, g, pull, low, high, box, cell):
-    """Eqs. 6 and 7 on one plane; dU's part into a box that is empty before."""
-    box[: 4 * (high[0] - low[0]) * (high[1] - low[1] + 1) + 4] = 0
-    for q in range(0, n, LANES):
-        eight_backward(memory, corner, offset, down, w_x, w_y, g, pull, box, cell, q)
+def pairs_backward(memory, corner, offset, down, n, w_x, w_y, g, pull, box, cell, deep):
+    """Eqs. 6 and 7 on one plane; dU's part into a box."""
+    if deep:
+        for q in range(0, n, LANES):
+            eight_backward_deep(memory, corner, offset, down, w_x, w_y, g, pull, box, cell, q)
+    else:
+        for q in range(0, n, LANES):
+            eight_backward(memory, corner, offset, down, w_x, w_y, g, pull, box, cell, q)
 
 
 @inner
-def unbox(box, low, high, rows, dU, start, steps, line):
-    """Add a box to dU, on rows[0] … rows[1] − 1: each pixel's shares from the cells around it."""
-    for row in range(max(low[1], rows[0]), min(high[1], rows[1])):
-        many = high[0] - low[0]
-        here, first = 4 * many * (row - low[1] + 1), start + row * steps[1] + low[0] * steps[2]
-        whole = many // LANES * LANES if steps[2] == 1 else 0
-        for c in range(0, whole, LANES):
-            eight_folded(box, here, here - 4 * many, c, dU, first + c)
-        for c in range(whole, many, LANES):
-            line[:LANES] = 0
-            eight_folded(box, here, here - 4 * many, c, line, 0)
-            for i in range(min(LANES, many - c)):
-                dU[np.uint64(first + (c + i) * steps[2])] += line[i]
+def unbox(box, low, high, rows, dU, start, steps, leap, line):
+    """Add a box to dU, on rows[0] … rows[1] − 1 of each slice: each pixel's shares from the cells
+    around it."""
+    many, tall = high[0] - low[0], high[1] - low[1] + 1
+    for k in range(low[2], high[2]):
+        for row in range(max(low[1], rows[0]), min(high[1], rows[1])):
+            here = 4 * many * ((k - low[2]) * tall + row - low[1] + 1)
+            first = start + k * leap + row * steps[1] + low[0] * steps[2]
+            whole = many // LANES * LANES if steps[2] == 1 else 0
+            for c in range(0, whole, LANES):
+                eight_folded(box, here, here - 4 * many, c, dU, first + c)
+            for c in range(whole, many, LANES):
+                line[:LANES] = 0
+                eight_folded(box, here, here - 4 * many, c, line, 0)
+                for i in range(min(LANES, many - c)):
+                    dU[np.uint64(first + (c + i) * steps[2])] += line[i]

@@ -1,8 +1,8 @@
-"""Where each output pixel comes from: a chunk of x and y in pixels, float64.
+"""Where each output pixel comes from: a chunk of x, y and z in pixels, float64.
 
 Either from the caller's xy, or straight from a matrix by the centred formula of `backends.pixels`,
 so that no grid is ever in memory. Here and in the other loops what belongs to a chunk lies in flat
-arrays, section after section of CHUNK numbers: x in the first, y in the second.
+arrays, section after section of CHUNK numbers: x in the first, y in the second, z in the third.
 """
 
 from __future__ import annotations
@@ -10,84 +10,114 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from stn_ref.backends.cpu.flat import fetch_block, flat, inner
+from stn_ref.backends.cpu.flat import flat, inner
 from stn_ref.backends.cpu.rows import CHUNK
+from stn_ref.backends.cpu.tiles import fetch_tile, line
 
 LIMIT = 2.0**30  # farther out a point is not for the fast loops
 
 
 @inner
-def lattice(tile, height, width, ji):
-    """j − c′_x and i − c′_y of the output pixels of a tile."""
-    start, rows, columns, jump = tile
+def lattice(tile, out, axes, ji):
+    """j − c′_x and i − c′_y, and for volumes k − c′_z, of the output pixels of a tile."""
+    depth, height, width = out
     centre_x, centre_y, rows_per_pixel = (width - 1) / 2, (height - 1) / 2, 1.0 / width
-    for r in range(rows):
-        for c in range(columns):
-            p = float(start + r * jump + c)
+    for r in range(tile[1]):
+        start, to = line(tile, r), r * tile[2]
+        for c in range(tile[2]):
+            p = float(start + c)
             row = np.floor((p + 0.5) * rows_per_pixel)  # exact: p + ½ is never near a whole row
-            ji[r * columns + c] = p - row * width - centre_x
-            ji[CHUNK + r * columns + c] = row - centre_y
+            ji[to + c] = p - row * width - centre_x
+            ji[CHUNK + to + c] = row - centre_y
+    if axes == 3:
+        for q in range(tile[1] * tile[2]):
+            row = ji[CHUNK + q] + centre_y
+            k = np.floor((row + 0.5) / height)
+            ji[CHUNK + q] = row - k * height - centre_y
+            ji[2 * CHUNK + q] = k - (depth - 1) / 2
 
 
 @inner
 def coefficients(H, extents):
-    """The centred formula's rows: what multiplies j − c′_x, what i − c′_y, and what is added.
+    """The centred formula's rows, for x, y, z and den: what multiplies j − c′_x, i − c′_y and
+    k − c′_z, and what is added. Those of an axis that is not there are 0.
 
-    extents  c̃_x and c̃_y of the input, then of the output
+    extents  c̃_x, c̃_y and c̃_z of the input, then of the output
     """
-    e_x, e_y, out_x, out_y = extents[0], extents[1], extents[2], extents[3]
-    r_x, r_y = 1.0 / out_x if out_x != 0 else 0.0, 1.0 / out_y if out_y != 0 else 0.0
-    r_xx, r_xy = e_x / out_x if out_x != 0 else 0.0, e_x / out_y if out_y != 0 else 0.0
-    r_yx, r_yy = e_y / out_x if out_x != 0 else 0.0, e_y / out_y if out_y != 0 else 0.0
+    n = len(H) - 1
+    x = coefficient_row(H, 0, extents[0], extents[n:])
+    y = coefficient_row(H, 1, extents[1], extents[n:]) if n > 1 else (0.0, 0.0, 0.0, 0.0)
+    z = coefficient_row(H, 2, extents[2], extents[n:]) if n > 2 else (0.0, 0.0, 0.0, 0.0)
+    return x, y, z, coefficient_row(H, n, 1.0, extents[n:])
+
+
+@inner
+def coefficient_row(H, k, extent, outs):
+    """h₁₁ r_xx, h₁₂ r_xy, h₁₃ r_xz and c̃_x h₁₄ of row k."""
+    n = len(H) - 1
     return (
-        (H[0, 0] * r_xx, H[0, 1] * r_xy, e_x * H[0, 2]),
-        (H[1, 0] * r_yx, H[1, 1] * r_yy, e_y * H[1, 2]),
-        (H[2, 0] * r_x, H[2, 1] * r_y, H[2, 2]),
+        H[k, 0] * (extent / outs[0] if outs[0] != 0 else 0.0),
+        H[k, 1] * (extent / outs[1] if outs[1] != 0 else 0.0) if n > 1 else 0.0,
+        H[k, 2] * (extent / outs[2] if outs[2] != 0 else 0.0) if n > 2 else 0.0,
+        extent * H[k, n],
     )
 
 
 @inner
-def matrix_points(rows, size, ji, n, xy):
-    """x and y of n output pixels: bracket / den + centre, in the formula's order."""
-    (a, b, c), (d, e, f), (g, h, k) = rows
-    centre_x, centre_y = (size[1] - 1) / 2, (size[0] - 1) / 2
-    if g == 0 and h == 0 and k == 1:
-        for q in range(n):
-            xy[q] = a * ji[q] + b * ji[CHUNK + q] + c + centre_x
-            xy[CHUNK + q] = d * ji[q] + e * ji[CHUNK + q] + f + centre_y
-    else:
-        for q in range(n):
-            den = g * ji[q] + h * ji[CHUNK + q] + k
-            xy[q] = (a * ji[q] + b * ji[CHUNK + q] + c) / den + centre_x
-            xy[CHUNK + q] = (d * ji[q] + e * ji[CHUNK + q] + f) / den + centre_y
+def bracket(row, ji, q, deep):
+    """The formula's bracket, or its den, for one output pixel."""
+    a, b, c, d = row
+    total = a * ji[q] + b * ji[CHUNK + q]
+    return total + c * ji[2 * CHUNK + q] + d if deep else total + d
 
 
 @inner
-def matrix_points_backward(rows, ji, n, dxy, sums):
+def divides(rows):
+    """Whether the last row is any other than 0, 0, 0, 1."""
+    g, h, i, k = rows[3]
+    return g != 0 or h != 0 or i != 0 or k != 1
+
+
+@inner
+def matrix_points(rows, size, ji, n, axes, xy):
+    """x, y and z of n output pixels: bracket / den + centre, in the formula's order."""
+    deep = axes == 3
+    for axis in range(axes):
+        row, centre, x = rows[axis], (size[2 - axis] - 1) / 2, xy[axis * CHUNK :]
+        if divides(rows):
+            for q in range(n):
+                x[q] = bracket(row, ji, q, deep) / bracket(rows[3], ji, q, deep) + centre
+        else:
+            for q in range(n):
+                x[q] = bracket(row, ji, q, deep) + centre
+
+
+@inner
+def matrix_points_backward(rows, ji, n, axes, dxy, sums):
     """∂L/∂ the formula's rows of a chunk, (3, 3); 0 from a point whose den is 0.
 
-    dxy holds dx and dy; a third section is filled with ∂L/∂den.
+    dxy holds dx and dy, and dz; a section more is filled with ∂L/∂den.
     """
-    (a, b, c), (d, e, f), (g, h, k) = rows
-    if g == 0 and h == 0 and k == 1:
+    deep, dden = axes == 3, dxy[axes * CHUNK :]
+    dden[:n] = 0
+    for axis in range(axes):
+        row, dx = rows[axis], dxy[axis * CHUNK :]
+        if divides(rows):
+            for q in range(n):
+                den = bracket(rows[3], ji, q, deep)
+                dx[q] = 0.0 if den == 0 else dx[q] / den
         for q in range(n):
-            x = 0.0 if dxy[q] == 0 else dxy[q] * (a * ji[q] + b * ji[CHUNK + q] + c)
-            y = dxy[CHUNK + q]
-            y = 0.0 if y == 0 else y * (d * ji[q] + e * ji[CHUNK + q] + f)
-            dxy[2 * CHUNK + q] = -(x + y)
-    else:
-        for q in range(n):
-            den = g * ji[q] + h * ji[CHUNK + q] + k
-            inverse = 0.0 if den == 0 else 1 / den
-            dx = 0.0 if den == 0 else dxy[q] / den
-            dy = 0.0 if den == 0 else dxy[CHUNK + q] / den
-            x = 0.0 if dx == 0 else dx * (a * ji[q] + b * ji[CHUNK + q] + c)
-            y = 0.0 if dy == 0 else dy * (d * ji[q] + e * ji[CHUNK + q] + f)
-            dxy[q] = dx
-            dxy[CHUNK + q] = dy
-            dxy[2 * CHUNK + q] = -(x + y) * inverse
-    for r in range(3):
-        sums[r, 0], sums[r, 1], sums[r, 2] = _moments(dxy[r * CHUNK :], ji, n)
+            dden[q] += 0.0 if dx[q] == 0 else dx[q] * bracket(row, ji, q, deep)
+    for q in range(n):
+        den = bracket(rows[3], ji, q, deep)
+        inverse = 0.0 if den == 0 else 1 / den
+        dden[q] = -dden[q] * inverse
+    for r in range(axes + 1):
+        sums[r, 0], down, sums[r, axes] = _moments(dxy[r * CHUNK :], ji, n)
+        if axes > 1:
+            sums[r, 1] = down
+        if deep:
+            sums[r, 2], _, _ = _moments(dxy[r * CHUNK :], ji[2 * CHUNK :], n)
 
 
 @njit(fastmath={"reassoc", "nsz"}, no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -103,64 +133,80 @@ def _moments(a, ji, n):
 
 @inner
 def grid_points(grid, b, tile, following, xy):
-    """x and y of a tile's points that the caller gave, whatever their precision and strides.
+    """x, y and z of a tile's points that the caller gave, whatever their precision and strides.
 
     The points of the tile that follows are asked for; it has no rows if there is none to fetch.
     """
-    start, rows, columns, jump = tile
-    width = grid.shape[2]
-    memory, first, (step_b, step_i, step_j, step) = flat(grid)
-    in_line = step == 1 and step_j == 2 and step_i == 2 * width
-    if in_line:
-        begin, lines, length, apart = following
-        fetch_block(memory, first + b * step_b + 2 * begin, lines, 2 * apart, 2 * length)
+    _, depth, height, width, axes = grid.shape
+    memory, first, (step_b, step_k, step_i, step_j, step) = flat(grid)
+    in_line = step == 1 and step_j == axes and step_i == axes * width
+    in_line &= depth == 1 or step_k == step_i * height
     first += b * step_b
-    for r in range(rows):
-        p, to = start + r * jump, r * columns
-        if in_line:
-            near = memory[first + 2 * p : first + 2 * (p + columns)]
-            for c in range(columns):
+    if in_line:
+        fetch_tile(memory, first, following, axes)
+    for r in range(tile[1]):
+        p, to = line(tile, r), r * tile[2]
+        near = memory[first + axes * p : first + axes * (p + tile[2])] if in_line else memory
+        if in_line and axes == 2:
+            for c in range(tile[2]):
                 xy[to + c] = near[2 * c]
                 xy[CHUNK + to + c] = near[2 * c + 1]
+        elif in_line:
+            for axis in range(axes):
+                for c in range(tile[2]):
+                    xy[axis * CHUNK + to + c] = near[axes * c + axis]
         else:
-            for c in range(columns):
-                at = first + (p + c) // width * step_i + (p + c) % width * step_j
-                xy[to + c] = memory[np.uint64(at)]
-                xy[CHUNK + to + c] = memory[np.uint64(at + step)]
+            for c in range(tile[2]):
+                row = (p + c) // width
+                at = first + row // height * step_k + row % height * step_i
+                at += (p + c) % width * step_j
+                for axis in range(axes):
+                    xy[axis * CHUNK + to + c] = memory[np.uint64(at + axis * step)]
 
 
 @inner
-def wild(xy, n):
+def wild(xy, n, axes):
     """Whether any of the points is not finite or so far out that no integer holds its cell."""
     tame, limit = 0, xy.dtype.type(LIMIT)
-    for q in range(n):
-        tame += (abs(xy[q]) < limit) & (abs(xy[CHUNK + q]) < limit)
-    return tame < n
+    for axis in range(axes):
+        x = xy[axis * CHUNK :]
+        for q in range(n):
+            tame += abs(x[q]) < limit
+    return tame < axes * n
 
 
 @inner
-def tame(xy, q):
+def tame(xy, q, axes):
     """Whether point q is finite and near."""
-    return abs(xy[q]) < LIMIT and abs(xy[CHUNK + q]) < LIMIT
+    near = True
+    for axis in range(axes):
+        near &= abs(xy[axis * CHUNK + q]) < LIMIT
+    return near
 
 
 @inner
-def tamed(xy, n, safe):
+def tamed(xy, n, axes, safe):
     """The points, those that are wild far outside."""
-    for q in range(n):
-        safe[q] = xy[q] if abs(xy[q]) < LIMIT else -LIMIT
-        safe[CHUNK + q] = xy[CHUNK + q] if abs(xy[CHUNK + q]) < LIMIT else -LIMIT
+    for axis in range(axes):
+        for q in range(axis * CHUNK, axis * CHUNK + n):
+            safe[q] = xy[q] if abs(xy[q]) < LIMIT else -LIMIT
 
 
 @inner
-def places(tile, width, first, steps, place):
-    """Where in memory each output pixel of a tile begins; steps as of (B, H', W', C)."""
-    start, rows, columns, jump = tile
-    for r in range(rows):
-        p, to = start + r * jump, r * columns
-        if steps[1] == width * steps[2]:
-            for c in range(columns):
+def places(tile, out, first, steps, leap, place):
+    """Where in memory each output pixel of a tile begins; steps as of (B, H', W', C).
+
+    leap  from slice to slice
+    """
+    _, height, width = out
+    in_line = steps[1] == width * steps[2] and (out[0] == 1 or leap == height * steps[1])
+    for r in range(tile[1]):
+        p, to = line(tile, r), r * tile[2]
+        if in_line:
+            for c in range(tile[2]):
                 place[to + c] = first + (p + c) * steps[2]
         else:
-            for c in range(columns):
-                place[to + c] = first + (p + c) // width * steps[1] + (p + c) % width * steps[2]
+            for c in range(tile[2]):
+                row = (p + c) // width
+                at = row // height * leap + row % height * steps[1]
+                place[to + c] = first + at + (p + c) % width * steps[2]

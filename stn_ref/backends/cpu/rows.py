@@ -37,6 +37,7 @@ VALUES = -1  # instead of a tie: k alone is wanted
 # One axis's kernel as the loops take it: the C function's address, Φ, and its taps
 # ⌊x⌋ + first … ⌊x⌋ + first + taps − 1, then the support.
 Row: TypeAlias = tuple[int, Array, int, int, float]
+ABSENT: Row = 0, np.empty(0), 0, 1, 0.5  # of an axis that is not there: its one tap weighs 1
 
 
 # The names k, dk, dk_dphi, PARAMETERS and NORMALISED are bound anew for every row.

@@ -19,8 +19,21 @@ from stn_ref.backends.scalars import BELOW_ONE, NOTHING, OUTSIDE, REPEAT, pixel
 
 @inner
 def has_window(size, taps, rule):
-    """Whether all taps of any point land on `taps` neighbouring pixels of the plane."""
-    return size >= taps and rule != REPEAT
+    """Whether all taps of any point land on `taps` neighbouring pixels of the plane.
+
+    An axis that is not there has one pixel and one tap, and no padding.
+    """
+    return size >= taps and rule != REPEAT or taps == 1
+
+
+@inner
+def has_windows(size, taps, rule):
+    """Whether they have along each axis; size as of (D, H, W), taps as of (x, y, z)."""
+    return (
+        has_window(size[2], taps[0], rule)
+        and has_window(size[1], taps[1], rule)
+        and has_window(size[0], taps[2], rule)
+    )
 
 
 @inner
@@ -43,6 +56,24 @@ def row_slots(x, n, size, rule, row, tie, base, w, found):
     for q in range(n):
         if not 0 <= base[q] <= size - taps:
             base[q] = fold(base[q], q, size, rule, taps, sections, k, w)
+
+
+@inner
+def weave(w_y, w_z, n, taps, phis, sections, w):
+    """What multiplies k(x − m) on each slice of the windows: one w_y for each tap of z.
+
+    A slice is a plane whose kernel along y has more parameters: its sections are k k_z, k′ k_z and
+    ∂k k_z, along y, and then, as if for Φ, k k′_z and k ∂k_z.
+    """
+    (_, taps_y, taps_z), own = taps, 2 + phis[1]
+    for k in range(taps_z):
+        for s in range(sections):
+            y, z = (s, 0) if s < own else (0, s - own + 1)
+            for o in range(taps_y):
+                to, at = ((k * sections + s) * taps_y + o) * CHUNK, (y * taps_y + o) * CHUNK
+                by = (z * taps_z + k) * CHUNK
+                for q in range(n):
+                    w[to + q] = w_y[at + q] * w_z[by + q]
 
 
 @inner

@@ -69,25 +69,29 @@ def turn(target, i, across, source, j, down, rows, columns):
 
 
 @inner
-def channels_forward(memory, corner, steps, n, C, w_x, w_y, taps_x, taps_y, V, place):
-    """Eq. 3 for channels that lie together: V_c = Σ_n Σ_m U_nm^c k(x − m) k(y − n)."""
+def channels_forward(memory, corner, offset, steps, n, C, w_x, w_y, taps_x, taps_y, V, place, more):
+    """Eq. 3 for channels that lie together: V_c = Σ_n Σ_m U_nm^c k(x − m) k(y − n).
+
+    Or, if there is `more` in V before, V_c += that.
+    """
     for q in range(n):
-        v = np.uint64(place[q])
+        v, first = np.uint64(place[q]), corner[q] + offset
         if taps_x == 2 and taps_y == 2:
-            a, b = np.uint64(corner[q]), np.uint64(corner[q] + steps[2])
-            c, d = np.uint64(corner[q] + steps[1]), np.uint64(corner[q] + steps[1] + steps[2])
+            a, b = np.uint64(first), np.uint64(first + steps[2])
+            c, d = np.uint64(first + steps[1]), np.uint64(first + steps[1] + steps[2])
             left, right = w_x[q], w_x[CHUNK + q]
             above, below = w_y[q], w_y[CHUNK + q]
             for i in range(C):
                 e = np.uint64(i)
                 top = left * memory[a + e] + right * memory[b + e]
-                V[v + e] = above * top + below * (left * memory[c + e] + right * memory[d + e])
+                total = above * top + below * (left * memory[c + e] + right * memory[d + e])
+                V[v + e] = V[v + e] + total if more else total
             continue
         for row in range(taps_y):
             for s in range(taps_x):
-                u = np.uint64(corner[q] + row * steps[1] + s * steps[2])
+                u = np.uint64(first + row * steps[1] + s * steps[2])
                 w = w_y[row * CHUNK + q] * w_x[s * CHUNK + q]
-                if row == 0 and s == 0:
+                if row == 0 and s == 0 and not more:
                     for i in range(C):
                         V[v + np.uint64(i)] = w * memory[u + np.uint64(i)]
                 else:
@@ -152,8 +156,8 @@ def pull_and_give(g, v, memory, u, dU, to, w, C):
 
 @inner
 def channels_backward(
-    memory, corner, steps, dU, dU_corner, dU_steps, n, C, g, place, special, base, rows,
-    w_x, w_y, taps_x, taps_y, phi_x, phi_y, u, waste, pull,
+    memory, corner, offset, steps, dU, dU_corner, dU_offset, dU_steps, n, C, g, place, special,
+    base, rows, w_x, w_y, taps_x, taps_y, phi_x, phi_y, u, waste, pull,
 ):  # fmt: skip
     """Eqs. 6 and 7 for channels that lie together, and the sums for Φ, but for special points.
 
@@ -168,13 +172,13 @@ def channels_backward(
                 if special[q]:
                     continue
                 v = np.uint64(place[q])
-                at = np.uint64(corner[q] + row * steps[1] + s * steps[2])
+                at = np.uint64(corner[q] + offset + row * steps[1] + s * steps[2])
+                to, w = np.int64(0), zero
                 if mine:
+                    to = dU_corner[q] + dU_offset + row * dU_steps[1] + s * dU_steps[2]
                     w = w_x[s * CHUNK + q] * w_y[row * CHUNK + q]
-                    to = np.uint64(dU_corner[q] + row * dU_steps[1] + s * dU_steps[2])
-                    u[s * CHUNK + q] = pull_and_give(g, v, memory, at, dU, to, w, C)
-                else:  # the same loop, so that the sum has the same order
-                    u[s * CHUNK + q] = pull_and_give(g, v, memory, at, waste, np.uint64(0), zero, C)
+                into = dU if mine else waste  # one call, so that the sum has the same order
+                u[s * CHUNK + q] = pull_and_give(g, v, memory, at, into, np.uint64(to), w, C)
         for s in range(taps_x):
             pulls = u[s * CHUNK :]
             x, y = s * CHUNK, row * CHUNK

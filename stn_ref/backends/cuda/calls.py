@@ -19,13 +19,19 @@ from stn_ref.backends.cuda.arrays import (
     shadow,
 )
 from stn_ref.backends.cuda.work import Sampling, from_grid, from_matrix
-from stn_ref.backends.host import double_at_most, extents, over, theta_gradient
+from stn_ref.backends.host import (
+    checked_map,
+    checked_theta,
+    double_at_most,
+    extents,
+    over,
+    theta_gradient,
+)
 from stn_ref.backends.pixels import in_double, matrices, source_pixels, source_pixels_backward
 from stn_ref.equations import Transformation
 from stn_ref.equations.arguments import (
     Array,
     Size,
-    feature_map,
     fill_value,
     flag,
     like,
@@ -174,7 +180,7 @@ def _together(arrays: dict[str, Any]) -> str | None:
 
 def _points(U: Any, xy: Any, wanted: Options) -> tuple[Array, Array, Sampling]:
     """U and xy to be looked at, and the options."""
-    u = double_at_most("U", feature_map(shadow(U)), "cuda")
+    u = checked_map(shadow(U), "cuda")
     at = double_at_most("xy", points("xy", shadow(xy), u.ndim - 2, len(u)), "cuda")
     return u, at, wanted.checked(u.ndim - 2)
 
@@ -183,8 +189,6 @@ def _parameters(
     U: Any, theta: Any, transformation: Transformation, wanted: Options
 ) -> tuple[Array, Array, Sampling]:
     """U to be looked at, θ on the host, and the options."""
-    u = double_at_most("U", feature_map(shadow(U)), "cuda")
-    theta = double_at_most("theta", on_host(theta), "cuda")
-    if len(in_double(theta, transformation)) != len(u):
-        raise ValueError(f"theta has batch {len(theta)} and U has {len(u)}; they must be equal")
+    u = checked_map(shadow(U), "cuda")
+    theta = checked_theta(on_host(theta), u, transformation, "cuda")
     return u, theta, wanted.checked(u.ndim - 2)
