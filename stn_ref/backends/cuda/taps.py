@@ -78,7 +78,7 @@ def taps(axis: Axis, given: type[Any], number: type[Any], at: int, side: int) ->
     first, reach, normalises = axis.first, axis.reach, axis.normalises
     split, move, of, total = splitter(given, number), off_knots(number), axis.of, axis.total
     slope, by_phi, plus, phi_of = axis.slope, axis.by_phi, axis.plus, axis.phi
-    drift, drifts, within = axis.drift, axis.drifts, remainder(given)
+    drift, within = axis.drift, remainder(given)
     zero, nothing = number(0), tuple(number(0) for _ in range(axis.parameters))
 
     @device
@@ -112,7 +112,8 @@ def taps(axis: Axis, given: type[Any], number: type[Any], at: int, side: int) ->
     @device
     def lean(here, tie, row):
         (x, f, inverse), phi = here, row[0]
-        return number(is_finite(x)), drift(f, phi, tie, inverse), drifts(f, phi, inverse)
+        change, changes = drift(f, phi, tie, inverse)
+        return number(is_finite(x)), change, changes
 
     @device
     def slopes(here, o, tie, row, lean):
