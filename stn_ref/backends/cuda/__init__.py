@@ -1,6 +1,7 @@
 """The CUDA backend: Eqs. 3 to 7 as numba.cuda kernels, one thread a point, the same bits always.
 
-`forward`, `pulls` (Eq. 7) and `scatter` (Eq. 6) are the loops, `sums` what is added over points;
+`forward`, `pulls` (Eq. 7) and `scatter` (Eq. 6) are the loops, written for volumes and compiled
+without the axes that a map or a signal does not have; `sums` is what is added over points;
 `points` says where an output pixel comes from, `taps` what each tap weighs, `rows` and `lowering`
 turn a kernel's functions into functions of one precision. `calls` checks the arguments, `work`
 starts the kernels in order, `arrays` brings arrays in and out, wherever they lie.

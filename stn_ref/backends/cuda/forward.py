@@ -2,8 +2,9 @@
 
     V_i^c = Σ_n Σ_m U_nm^c k(x_i − m) k(y_i − n)                              Eq. 3
 
-A row of taps and a column of taps are weighed where they are needed: the trip counts are constants,
-so the compiler unrolls small kernels and keeps the weights in registers.
+The loops are a volume's. A map has no z: the one tap of an axis that is missing weighs 1, and the
+compiler leaves nothing of it. A row of taps and a column of taps are weighed where they are needed:
+the trip counts are constants, so small kernels are unrolled and their weights kept in registers.
 """
 
 from __future__ import annotations
@@ -50,22 +51,10 @@ def item(index: Any) -> Any:
 
 def forward(of: Loop) -> Any:
     """The kernel for these taps."""
-    (enter_x, enter_y, enter_z), (value_x, value_y, value_z), (pixel_x, pixel_y, pixel_z) = (
-        of.each("enter"), of.each("value"), of.each("pixel")
-    )  # fmt: skip
-    (count_x, count_y, count_z), rows, where, points = (
-        of.each("count"),
-        of.rows,
-        of.where,
-        of.points,
-    )
-    offset, number, index, part, whole = (
-        of.offset,
-        of.number,
-        of.index,
-        item(of.index),
-        signed(of.index),
-    )
+    (enter_x, enter_y, enter_z), (pixel_x, pixel_y, pixel_z) = of.each("enter"), of.each("pixel")
+    (value_x, value_y, value_z), (count_x, count_y, count_z) = of.each("value"), of.each("count")
+    rows, where, points, offset = of.rows, of.where, of.points, of.offset
+    number, index, part, whole = of.number, of.index, item(of.index), signed(of.index)
     zero, nan = number(0), number(np.nan)
 
     def forward_kernel(U, V, source, reals, s):

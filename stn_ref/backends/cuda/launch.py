@@ -64,9 +64,8 @@ def made(name: str, numbers: Numbers, axes: tuple[Axis, ...], way: str) -> Any:
             if name == "total"
             else sums.moments(n, number, shared, index)
         )
-    given_ = numbers.coordinate
-    points = formula(n).points if numbers.where == MATRIX else given(index, given_, n)
-    of = loop(axes, points, given_, number, index)
+    points = formula(n).points if numbers.where == MATRIX else given(index, numbers.coordinate, n)
+    of = loop(axes, points, numbers.coordinate, number, index)
     if name == "forward":
         return forward.forward(of)
     return pulls.pulls(of) if name == "pulls" else scatter.scatter(way, of)

@@ -68,7 +68,7 @@ def offset(index: Any) -> Any:
 
 
 def given(index: Any, number: type[Any], axes: int) -> Any:
-    """x, y and z as the caller gave them, in the precision to be computed in."""
+    """x, y and z as the caller gave them, in the precision to be computed in; else x again."""
     begin = offset(index)
 
     @device

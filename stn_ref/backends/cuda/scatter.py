@@ -83,18 +83,10 @@ def deposit(way: str, number: type[Any], index: Any) -> Any:
 def scatter(way: str, of: Loop) -> Any:
     """The kernel for these taps and one way to deposit."""
     (enter_x, enter_y, enter_z), (pixel_x, pixel_y, pixel_z) = of.each("enter"), of.each("pixel")
-    (value_x, value_y, value_z), (counts_x, counts_y, counts_z) = (
-        of.each("value"),
-        of.each("counts"),
-    )
-    (count_x, count_y, count_z), rows, where, points = (
-        of.each("count"),
-        of.rows,
-        of.where,
-        of.points,
-    )
-    offset, index, part, whole = of.offset, of.index, item(of.index), signed(of.index)
-    put = deposit(way, of.number, index)
+    (value_x, value_y, value_z), (count_x, count_y, count_z) = of.each("value"), of.each("count")
+    (counts_x, counts_y, counts_z), rows, where = of.each("counts"), of.rows, of.where
+    points, offset, index, whole = of.points, of.offset, of.index, signed(of.index)
+    part, put = item(index), deposit(way, of.number, index)
 
     def scatter_kernel(dV, source, reals, s, dU, peaks, sums):
         """Adds to dU, or to sums, or raises peaks; all flat."""

@@ -105,7 +105,6 @@ def moments(axes: int, number: type[Any], shared_type: Any, index: Any) -> Any:
             put(shared, me + 2 * rows * THREADS, THREADS, sums_z)
         put(shared, me + axes * rows * THREADS, THREADS, sums_den)
         tree(shared, rows * rows, me)
-        cuda.syncthreads()
         if me == 0:
             for k in range(rows * rows):
                 partial[cuda.blockIdx.x * rows * rows + k] = shared[k * THREADS]

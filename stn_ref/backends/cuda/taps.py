@@ -18,21 +18,20 @@ class Taps(NamedTuple):
     """
 
     count: int
-    parameters: int  # len(Φ)
     row: Any  # row(reals): Φ, and the support's knots
-    enter: Any  # enter(x, s, row): the first tap's m, and here
-    pixel: Any  # pixel(m, s): the pixel that stands for tap m
+    enter: Any  # enter(x, s, rule, row): the first tap's m, and here
+    pixel: Any  # pixel(m, s, rule): the pixel that stands for tap m
     value: Any  # value(here, o, row): k, and whether the tap is out of the support
-    lean: Any  # lean(here, s, row): what `slopes` needs of all taps together
-    slopes: Any  # slopes(here, o, s, row, lean): k, k′, ∂k/∂Φ; whether the tap is out
-    counts: Any  # counts(here, o, s, row): whether k′ ≠ 0 where `value` says that it is out
+    lean: Any  # lean(here, tie, row): what `slopes` needs of all taps together
+    slopes: Any  # slopes(here, o, tie, row, lean): k, k′, ∂k/∂Φ; whether the tap is out
+    counts: Any  # counts(here, o, tie, row): whether k′ ≠ 0 where `value` says that it is out
     nothing: tuple[Any, ...]  # as many zeros as Φ has numbers
     plus: Any
     put: Any
 
 
 class Loop(NamedTuple):
-    """All that a kernel's loop over points and taps is made of."""
+    """All that a kernel's loop over points and taps is made of, x, y and z whatever is missing."""
 
     x: Taps
     y: Taps
@@ -40,7 +39,7 @@ class Loop(NamedTuple):
     axes: int
     rows: Any  # rows(reals) = (row_x, row_y, row_z)
     where: Any  # where(p, s) = (b, k, i, j) of output pixel p
-    offset: Any  # offset(array, s, b, k, i, j): where that pixel begins
+    offset: Any  # offset(array, s, b, k, i, j): where a pixel begins
     points: Any  # points(source, s, b, k, i, j) = (x, y, z)
     number: Any  # the precision of weights and sums
     index: Any  # the unsigned type of an index
@@ -134,8 +133,7 @@ def taps(axis: Axis, given: type[Any], number: type[Any], at: int, side: int) ->
         return is_finite(x) and inverse != zero and slope(t, phi, tie) != zero
 
     return Taps(
-        axis.taps, axis.parameters, row, enter, tap, value, lean, slopes, counts, nothing,
-        plus, axis.put,
+        axis.taps, row, enter, tap, value, lean, slopes, counts, nothing, plus, axis.put,
     )  # fmt: skip
 
 
@@ -143,12 +141,9 @@ def missing(number: type[Any]) -> Taps:
     """An axis that is not there: one tap, of the weight 1, which the compiler sees through."""
     zero, one = number(0), number(1)
 
-    @device
-    def nothing(*_):
-        return ()
-
     return Taps(
-        1, 0, nothing,
+        count=1,
+        row=device(lambda reals: ()),
         enter=device(lambda x, s, rule, row: (0, ())),
         pixel=device(lambda m, s, rule: 0),
         value=device(lambda here, o, row: (one, False)),
