@@ -34,8 +34,8 @@ def sample(
     backend  a name of `stn_ref.backends.BACKENDS`, or "auto": "cuda" if U lies on a GPU, else "cpu"
     deterministic  whether every run gives the same bits; on the CPU it always does, on CUDA dU then
              costs two passes more
-    Signals (B, W, C) and volumes (B, D, H, W, C), with points (x) and (x, y, z), are sampled by
-    backend="reference"; see `stn_ref.equations.sample`.
+    Signals (B, W, C) and volumes (B, D, H, W, C) have points (x) and (x, y, z), and one kernel or
+    three; see `stn_ref.equations.sample`.
     Returns V (B, H', W', C), in U's dtype and memory layout.
     Raises TypeError or ValueError if an argument has another form.
     """
@@ -98,7 +98,7 @@ def transform(
     transformation  AFFINE, another of `stn_ref.equations`, or your own Transformation
     size            (H', W') of the output, U's if None
     align_corners   whether ±1 are the corner pixels' centres or their outer edges
-    kernel, padding, fill, backend, deterministic as in `sample`, and so signals and volumes, with
+    kernel, padding, fill, backend, deterministic as in `sample`; signals and volumes too, with
     `affine(1)` and `affine(3)` or others of their axes
     Returns V (B, H', W', C), in U's dtype and layout. At the identity of a transformation with a
     matrix, at U's size and with a kernel that interpolates, V equals U bit for bit.

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module, metadata
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ from stn_ref.progress import progress
 SHAPES = (
     *((1, 1, 28, 28), (256, 1, 28, 28), (64, 1, 60, 60), (32, 64, 56, 56)),
     *((8, 3, 512, 512), (1, 1, 2160, 3840)),
+    *((2, 1, 64, 64, 64), (1, 32, 32, 64, 64), (1, 1, 160, 192, 160)),
 )
-QUICK = ((1, 1, 28, 28), (2, 4, 12, 12))
+QUICK = ((1, 1, 28, 28), (2, 4, 12, 12), (1, 1, 5, 6, 7))
 
 
 def in_turns(
@@ -135,17 +137,17 @@ def table(result: dict[str, Any]) -> str:
 
     torch: in the same layout; best: in whichever of its two was faster.
     """
-    title = f"{'threads':>7} {'shape':>16} {'layout':13} {'kernel':9} {'task':15} ns/value"
+    title = f"{'threads':>7} {'shape':>17} {'layout':13} {'kernel':9} {'task':15} ns/value"
     lines = [f"{title}  torch   best opencv   copy"]
     for row in result["rows"]:
-        B, C, H, W = row["shape"]
-        each, ratio = 1e6 * row["milliseconds"]["ours"] / (B * C * H * W), dict(row["ratio"])
+        each = 1e6 * row["milliseconds"]["ours"] / prod(row["shape"])
+        ratio = dict(row["ratio"])
         both = [ratio[name] for name in ratio if name.startswith("torch")]
         ratio |= {"best": min(both)} if both else {}
         columns = ("torch", "best", "opencv", "copy")
         marks = [f"{ratio[name]:6.2f}" if name in ratio else "     -" for name in columns]
         lines.append(
-            f"{row['threads']:7} {','.join(map(str, row['shape'])):>16} {row['layout']:13} "
+            f"{row['threads']:7} {','.join(map(str, row['shape'])):>17} {row['layout']:13} "
             f"{row['kernel']:9} {row['task']:15} {each:8.2f} {' '.join(marks)}"
         )
     return "\n".join(lines)

@@ -11,8 +11,8 @@ import numpy as np
 from stn_ref import backends
 from stn_ref.backends import reference
 from stn_ref.backends.pixels import source_pixels, source_pixels_backward
-from stn_ref.equations import BILINEAR, Kernel, affine, keys
-from stn_ref.equations.arguments import Array
+from stn_ref.equations import BILINEAR, Kernel, Transformation, affine, keys
+from stn_ref.equations.arguments import Array, Size
 
 TASKS = ("grid forward", "fused forward", "grid backward", "fused backward")
 SAMPLES = 4096  # output pixels whose values are checked
@@ -21,7 +21,7 @@ SAMPLES = 4096  # output pixels whose values are checked
 class Case(NamedTuple):
     """One shape in one layout with one kernel, and all that the tasks take."""
 
-    shape: tuple[int, ...]  # B, C, H, W; with D before H for volumes
+    shape: tuple[int, ...]  # B, C, H, W, or B, C, D, H, W
     layout: str
     kernel: Kernel
     U: Array
@@ -30,17 +30,26 @@ class Case(NamedTuple):
     xy: Array
     grid: Array
 
+    @property
+    def size(self) -> Size:
+        return self.shape[2:]
+
+    @property
+    def transformation(self) -> Transformation:
+        return affine(len(self.size))
+
 
 def case(shape: tuple[int, ...], layout: str, kernel: Kernel, rng: Any) -> Case:
     """Random maps or volumes, and affine transformations near the identity."""
-    B, _, *size = shape
+    B, _, *sides = shape
+    size, transformation = tuple(sides), affine(len(sides))
     U, dV = (np.moveaxis(rng.random(shape, np.float32), 1, -1) for _ in range(2))
     if layout == "channels last":
         U, dV = np.ascontiguousarray(U), np.ascontiguousarray(dV)
-    start, sides = affine(len(size)).identity(), tuple(size)
+    start = transformation.identity()
     theta = (start + rng.uniform(-0.15, 0.15, (B, *start.shape))).astype(np.float32)
-    xy = source_pixels(theta, affine(len(size)), sides, sides, False)
-    grid = (2 * xy + 1) / sides[::-1] - 1
+    xy = source_pixels(theta, transformation, size, size, False)
+    grid = (2 * xy + 1) / size[::-1] - 1
     return Case(shape, layout, kernel, U, dV, theta, xy.astype(np.float32), grid.astype(np.float32))
 
 
@@ -48,7 +57,7 @@ def ours(c: Case, backend: str = "cpu", **options: Any) -> dict[str, Callable[[]
     """The four tasks on a backend."""
     module: Any = backends.get(backend)
     options |= {"kernel": c.kernel}
-    fused = {**options, "align_corners": False, "transformation": affine(c.U.ndim - 2)}
+    fused = {**options, "align_corners": False, "transformation": c.transformation}
     return {
         "grid forward": lambda: module.sample(c.U, c.xy, **options),
         "fused forward": lambda: module.transform(c.U, c.theta, **fused),
@@ -66,7 +75,7 @@ def torchs(c: Case, *, turned: bool = False) -> dict[str, Callable[[], Any]]:
     F, mode = torch.nn.functional, "bilinear" if c.kernel is BILINEAR else "bicubic"
     U, dV = (torch.as_tensor(a).movedim(-1, 1) for a in (c.U, c.dV))
     if turned:
-        last = torch.channels_last if U.ndim == 4 else torch.channels_last_3d
+        last = torch.channels_last if len(c.size) == 2 else torch.channels_last_3d
         U, dV = (a.contiguous(memory_format=last) for a in (U, dV))
     theta, grid = torch.as_tensor(c.theta), torch.as_tensor(c.grid)
 
@@ -93,9 +102,9 @@ def torchs(c: Case, *, turned: bool = False) -> dict[str, Callable[[], Any]]:
 def opencvs(c: Case) -> dict[str, Callable[[], Any]]:
     """The forward tasks by OpenCV, image by image, on interleaved channels; three at most."""
     cv2 = import_module("cv2")
-    if len(c.shape) != 4 or c.shape[1] > 3:
+    if c.shape[1] > 3 or len(c.size) > 2:
         return {}
-    (_, _, H, W), U = c.shape, np.ascontiguousarray(c.U)
+    (H, W), U = c.size, np.ascontiguousarray(c.U)
     flag = cv2.INTER_LINEAR if c.kernel is BILINEAR else cv2.INTER_CUBIC
     maps = [(np.ascontiguousarray(p[..., 0]), np.ascontiguousarray(p[..., 1])) for p in c.xy]
     matrices = []
@@ -122,27 +131,27 @@ def check(
     `host` brings results of the tasks to the host.
     Raises AssertionError, with the case's name, if one of them is wrong.
     """
-    B, C, *size = c.shape
+    B, size, transformation = c.shape[0], c.size, c.transformation
     tasks, name = tasks_of(c), f"{c.shape} {c.layout} {c.kernel.name}"
     tolerance = 6e-7 if c.kernel is BILINEAR else 3e-6  # maps lie in [0, 1]
     V, (dU, dxy) = host(tasks["grid forward"]()), map(host, tasks["grid backward"]()[:2])
     fused, (dU_fused, dtheta) = host(tasks["fused forward"]()), map(host, tasks["fused backward"]())
-    transformation, sides, b = affine(len(size)), tuple(size), int(rng.integers(B))
-    at = (b, *(rng.integers(side, size=SAMPLES) for side in size))
-    row, U = (1,) * len(size), c.U[b : b + 1]  # as an output of one row
-    exact = source_pixels(c.theta, transformation, sides, sides, False)
+    b = int(rng.integers(B))
+    some = (b, *(rng.integers(side, size=SAMPLES) for side in size))
+    row = (1, *[1] * (len(size) - 1), SAMPLES, -1)  # the points picked, as an output one line long
+    exact = source_pixels(c.theta, transformation, size, size, False)
     for found, points in ((V, c.xy), (fused, exact)):
-        xy = points[at].reshape(*row, SAMPLES, len(size))
-        truth = reference.sample(U, xy, kernel=c.kernel).reshape(SAMPLES, C)
-        if not np.allclose(found[at], truth, rtol=0, atol=tolerance):
-            raise AssertionError(f"{name}: V is wrong by {np.abs(found[at] - truth).max()}")
-    one = c.dV[at].reshape(*row, SAMPLES, C), U, c.xy[at].reshape(*row, SAMPLES, len(size))
-    truth = reference.sample_backward(*one, kernel=c.kernel)[1].reshape(SAMPLES, len(size))
-    scale = np.abs(truth).max() + 1
-    if not np.allclose(dxy[at], truth, rtol=1e-4, atol=1e-5 * scale):
-        raise AssertionError(f"{name}: dxy is wrong by {np.abs(dxy[at] - truth).max()}")
+        truth = reference.sample(c.U[b : b + 1], points[some].reshape(row), kernel=c.kernel)
+        off = np.abs(found[some] - truth.reshape(SAMPLES, -1)).max()
+        if not off <= tolerance:
+            raise AssertionError(f"{name}: V is wrong by {off}")
+    one = c.dV[some].reshape(row), c.U[b : b + 1], c.xy[some].reshape(row)
+    _, truth, _ = reference.sample_backward(*one, kernel=c.kernel)
+    truth, scale = truth.reshape(SAMPLES, -1), np.abs(truth).max() + 1
+    if not np.allclose(dxy[some], truth, rtol=1e-4, atol=1e-5 * scale):
+        raise AssertionError(f"{name}: dxy is wrong by {np.abs(dxy[some] - truth).max()}")
     pulls = host(tasks_of(c._replace(xy=exact))["grid backward"]()[1])
-    truth = source_pixels_backward(pulls, c.theta, transformation, sides, False)
+    truth = source_pixels_backward(pulls, c.theta, transformation, size, False)
     if not np.allclose(dtheta, truth, rtol=0, atol=1e-3 * np.abs(truth).max()):
         raise AssertionError(f"{name}: dθ is wrong by {np.abs(dtheta - truth).max()}")
     for found, gradient in ((V, dU), (fused, dU_fused)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -31,8 +32,7 @@ def roofline(rows: Sequence[dict[str, Any]]) -> Figure:
         ax.set(title=task, xscale="log", xlabel="GB/s", ylim=(len(cases) - 0.5, -0.5))
         ax.grid(axis="y", color=GREY, lw=0.3)
         for row in (row for row in rows if row["task"] == task):
-            B, C, H, W = row["shape"]
-            gigabytes = 2 * 4 * B * C * H * W / 1e9
+            gigabytes = 2 * 4 * prod(row["shape"]) / 1e9
             for name, milliseconds in row["milliseconds"].items():
                 colour, mark, label = MARKS[name]
                 speed = gigabytes / (milliseconds / 1e3)

@@ -12,6 +12,7 @@ from stn_ref import equations as eq
 U, XY = np.ones((2, 5, 6, 1)), np.ones((2, 3, 4, 2))
 DV, THETA = np.ones((2, 3, 4, 1)), np.ones((2, 2, 3))
 G = eq.target_grid((3, 4))
+SIGNAL, VOLUME = np.ones((2, 5, 1)), np.ones((2, 3, 4, 5, 1))
 
 
 def sample(U=U, xy=XY, **options):
@@ -31,7 +32,7 @@ def transform_backward(dV=DV, U=U, theta=THETA, **options):
 
 
 CASES = {
-    "rank of U": (sample(U[0]), ValueError, "U has shape (5, 6, 1); expected (B, H, W, C)"),
+    "rank of U": (sample(U[0, 0]), ValueError, "U has shape (6, 1); expected (B, H, W, C)"),
     "integer U": (sample(U.astype(int)), TypeError, "U has dtype int64; expected float32"),
     "half U": (sample(U.astype(np.float16)), TypeError, "np.asarray(…).astype(np.float64)"),
     "boolean U": (sample(U > 0), TypeError, "U has dtype bool"),
@@ -116,6 +117,34 @@ CASES = {
         lambda: eq.initial_layers(np.random.default_rng(0), 3, (-3,), [1.0]),
         ValueError,
         "a layer has -3 units",
+    ),
+    "xy of a signal": (sample(SIGNAL), ValueError, "expected (B, W', 1), last axis 1, (x)"),
+    "xy of a volume": (sample(VOLUME), ValueError, "expected (B, D', H', W', 3), last axis 3"),
+    "a flat volume": (sample(VOLUME[:, :0]), ValueError, "D and H and W must be at least 1"),
+    "kernels of a volume": (
+        sample(VOLUME, np.ones((2, 1, 1, 1, 3)), kernel=(eq.BILINEAR,) * 2),
+        TypeError,
+        "expected a Kernel or three, one an axis, (x, y, z)",
+    ),
+    "size of a volume": (
+        transform(VOLUME, np.ones((2, 3, 4)), transformation=eq.affine(3), size=(2, 2)),
+        TypeError,
+        "expected three integers, (depth, height, width)",
+    ),
+    "affine(3) forgotten": (
+        transform(VOLUME, np.ones((2, 3, 4))),
+        ValueError,
+        "the matrix of affine has shape (3, 3); expected (4, 4)",
+    ),
+    "a matrix for maps": (
+        transform_backward(VOLUME, VOLUME, THETA),
+        ValueError,
+        "expected (4, 4), for U has 3 spatial axes: see affine(3)",
+    ),
+    "dV of a signal": (
+        transform_backward(DV, SIGNAL, np.ones((2, 1, 2)), transformation=eq.affine(1)),
+        ValueError,
+        "dV has shape (2, 3, 4, 1); expected (2, W', 1)",
     ),
     "paper's tie in trace": (
         lambda: stn_ref.trace(U, THETA, at=(0, 0, 0), tie="paper", kernel=eq.keys()),

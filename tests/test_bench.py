@@ -17,6 +17,7 @@ def one():
 def test_what_is_right_passes(one, rng):
     contest.check(one, rng)
     contest.check(contest.case((1, 5, 9, 9), "channels last", BILINEAR, rng), rng)
+    contest.check(contest.case((2, 3, 6, 5, 7), "planar", BILINEAR, rng), rng)
 
 
 @pytest.mark.parametrize(

@@ -262,7 +262,8 @@ QUARTER = np.array([[0.0, -1, 0], [1, 0, 0]])
 
 
 def big():
-    """U, dV, θ and xy worth several threads: batches, one image, few and many channels."""
+    """U, dV, θ and xy worth several threads: batches, one image, few and many channels; volumes
+    and signals."""
     rng = np.random.default_rng(3)
     for B, H, W, C in ((1, 150, 130, 1), (3, 60, 71, 3), (1, 41, 50, 64), (5, 29, 31, 4)):
         U, dV = rng.standard_normal((2, B, H, W, C)).astype(np.float32)
@@ -271,13 +272,19 @@ def big():
         for layout in ("channels last", "planar"):
             for theta in (slightly, np.tile(QUARTER, (B, 1, 1))):
                 yield laid_out(U, layout), laid_out(dV, layout), theta, xy
+    for B, *size, C in ((1, 18, 21, 50, 1), (2, 9, 14, 15, 5), (3, 7000, 2)):
+        U, dV = rng.standard_normal((2, B, *size, C)).astype(np.float32)
+        slightly = eq.affine(len(size)).identity() + rng.uniform(-0.3, 0.3, (B, 1, 1))
+        yield U, dV, slightly, rng.uniform(-3, 3 + max(size), (B, *size, len(size)))
 
 
 def results():
     """V, dU, dθ, dxy and dΦ of all of `big`, as one hash."""
     cpu, bits = backends.get("cpu"), hashlib.sha256()
     for U, dV, theta, xy in big():
-        found = [cpu.transform(U, theta), *cpu.transform_backward(dV, U, theta)]
+        options = {"transformation": eq.affine(xy.shape[-1])}
+        found = [cpu.transform(U, theta, **options)]
+        found += cpu.transform_backward(dV, U, theta, **options)
         found += [cpu.sample(U, xy), cpu.sample(U, xy.astype(np.float32), padding="reflection")]
         dU, dxy, dPhi = cpu.sample_backward(dV, U, xy, kernel=eq.hat(1.5), tie="central")
         for array in (*found, dU, dxy, *dPhi):
@@ -413,7 +420,7 @@ def test_torch_and_its_openmp_may_run_in_the_same_process(layer):
 INSIDE = (
     "(gives_what_the_reference_gives and double and (zeros or symmetric) and not central)"
     " or (smaller_than_the_kernel and wrap) or (number_of_points and double) or empty"
-    " or (wide_outputs and zeros and double)"
+    " or (wide_outputs and zeros and double) or (volumes_of_near and zeros)"
 )
 
 
@@ -492,6 +499,12 @@ def everything():
                     cpu.sample(U, xy, kernel=kernel, padding=padding)
                 for tie in ("right", "left", "central"):
                     cpu.sample_backward(dV, U, xy.astype(dtype), kernel=kernel, tie=tie)
+        for axes in (1, 3):
+            dV, U, xy = case(dtype, axes=axes)
+            cpu.sample_backward(dV, U, xy.astype(dtype))
+            cpu.transform(
+                U, np.tile(np.eye(axes, axes + 1), (2, 1, 1)), transformation=eq.affine(axes)
+            )
         U = np.ones((1, 200, 100, 1), dtype)
         for theta in (np.eye(2, 3)[None], np.eye(2, 3, dtype=np.float32)[None]):
             cpu.transform_backward(cpu.transform(U, theta), U, theta)

@@ -12,7 +12,7 @@ from stn_ref.backends.pixels import in_double, matrices
 from stn_ref.equations import Transformation
 from stn_ref.equations.arguments import Array, Size, feature_map
 from stn_ref.equations.lattice import half_extent
-from stn_ref.equations.transformation import checked, has_matrix
+from stn_ref.equations.transformation import has_matrix
 
 
 def double_at_most(name: str, array: Array, backend: str) -> Array:
@@ -25,16 +25,6 @@ def double_at_most(name: str, array: Array, backend: str) -> Array:
     return array
 
 
-def plane(U: Array, backend: str) -> Array:
-    """U (B, H, W, C): the compiled backends take neither signals nor volumes."""
-    if U.ndim in (3, 5):
-        raise ValueError(
-            f"U has shape {U.shape}; expected (B, H, W, C): the {backend} backend takes no signals "
-            'and no volumes, backend="reference" does'
-        )
-    return double_at_most("U", feature_map(U, 2), backend)
-
-
 def checked_map(U: ArrayLike, backend: str) -> Array:
     """U (B, H, W, C), a signal or a volume, of a dtype that the compiled backends take."""
     return double_at_most("U", feature_map(U), backend)
@@ -43,11 +33,13 @@ def checked_map(U: ArrayLike, backend: str) -> Array:
 def checked_theta(theta: Array, U: Array, transformation: Transformation, backend: str) -> Array:
     """θ of U's batch; ValueError also if the transformation is a matrix of other axes than U's."""
     theta = double_at_most("theta", theta, backend)
-    if has_matrix(checked(transformation)):
-        identity = np.asarray(transformation.identity(), float)
-        if theta.shape[1:] != identity.shape:
-            matrices(identity[None], transformation, U.ndim - 2)
-    if len(in_double(theta, transformation)) != len(U):
+    try:
+        own = in_double(theta, transformation)
+    except ValueError:
+        if has_matrix(transformation):
+            matrices(np.array([transformation.identity()], float), transformation, U.ndim - 2)
+        raise
+    if len(own) != len(U):
         raise ValueError(f"theta has batch {len(theta)} and U has {len(U)}; they must be equal")
     return theta
 
@@ -66,7 +58,7 @@ def theta_gradient(
     dA: Array, extents: list[float] | Array, theta: Array, transformation: Transformation
 ) -> Array:
     """dtheta, in θ's dtype, from ∂L/∂ the coefficients of the centred formula, dA (B, 3, 3)."""
-    ins, outs = np.split(np.asarray(extents), 2)
+    ins, outs = extents[: len(extents) // 2], extents[len(extents) // 2 :]
     with np.errstate(all="ignore"):
         inverse = [*(over(1.0, out) for out in outs), 1.0]
         dmatrix = dA * np.outer([*ins, 1.0], inverse)

@@ -8,7 +8,6 @@ them, on one thread or on several; every result has the same bits on any number.
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -192,9 +191,9 @@ def _forward(
     fill = fill_value(fill, padding)
     U, V = _deep(_strided(U)), _deep(V)
     units = tiling(V.shape[1:4])[-1] * len(V) if V.size else 0
-    rows, hat = _rows(kernels, left=False)
+    rows, taps, hat = _rows(kernels, left=False)
     arguments = (U, axes, where, RULES[padding], *rows, hat, fill, V)
-    run("forward", U.dtype, units, V.size * _taps(kernels), (), arguments)
+    run("forward", U.dtype, units, V.size * taps, (), arguments)
 
 
 def _backward(
@@ -212,13 +211,13 @@ def _backward(
     kernels = per_axis(kernel, axes)
     padding_rule(padding)
     fill = fill_value(fill, padding)
-    rows, hat = _rows(kernels, left=checked_tie(tie, kernels) in ("left", "central"))
+    rows, taps, hat = _rows(kernels, left=checked_tie(tie, kernels) in ("left", "central"))
     dU = _alike(U, U.shape, np.zeros)
     U, dV = _deep(_strided(U)), _deep(_strided(dV))
-    chunks, ends = tiling(dV.shape[1:4])[-1], np.cumsum([len(k.Phi) for k in kernels])
+    chunks, phis = tiling(dV.shape[1:4])[-1], [len(k.Phi) for k in kernels]
     dA = np.zeros((len(U), chunks, axes + 1, axes + 1))
-    dPhi = np.zeros((len(U), chunks, ends[-1]))
-    work = dV.size * _taps(kernels)
+    dPhi = np.zeros((len(U), chunks, sum(phis)))
+    work = dV.size * taps
     stripes = -(-workers(work) // max(len(U), 1))
     arguments = (
         *(dV, U, axes, where, RULES[padding], *rows, hat, TIES[tie], fill, _deep(dU)),
@@ -227,23 +226,21 @@ def _backward(
     )
     units = len(U) * stripes if dV.size else 0
     run("backward", U.dtype, units, work, (stripes,), arguments)
-    return dU, dA, tuple(np.split(dPhi.sum(axis=(0, 1)), ends[:-1]))
+    total = dPhi.sum(axis=(0, 1))
+    return dU, dA, tuple(total[sum(phis[:a]) : sum(phis[: a + 1])] for a in range(axes))
 
 
-def _rows(kernels: tuple[Kernel, ...], *, left: bool) -> tuple[tuple[Row, ...], bool]:
-    """The kernels' rows, of x, y and z, and whether each is that of Eq. 5."""
-    found = [row(kernel, left=left) for kernel in kernels]
-    return (*found, *[ABSENT] * (3 - len(found))), all(k is BILINEAR for k in kernels)
-
-
-def _taps(kernels: tuple[Kernel, ...]) -> float:
-    """How many pixels are weighed for a point, roughly."""
-    return prod(kernel.support + 1 for kernel in kernels)
+def _rows(kernels: tuple[Kernel, ...], *, left: bool) -> tuple[tuple[Row, ...], int, bool]:
+    """The rows of x, y and z, how many taps they are in all, and whether each is that of Eq. 5."""
+    x, y, z = ([row(kernel, left=left) for kernel in kernels] + [ABSENT, ABSENT])[:3]
+    return (x, y, z), x[3] * y[3] * z[3], all(k is BILINEAR for k in kernels)
 
 
 def _deep(array: Array) -> Array:
     """The same array as if of a volume: a signal is one pixel high, and a map one pixel deep."""
-    return array.reshape(len(array), *[1] * (5 - array.ndim), *array.shape[1:])
+    if array.ndim == 3:
+        return array.reshape(len(array), 1, 1, *array.shape[1:])
+    return array[:, None] if array.ndim == 4 else array
 
 
 def _alike(U: Array, shape: tuple[int, ...], make: Any = np.empty) -> Array:

@@ -29,7 +29,14 @@ from stn_ref.backends.cpu.chunks import (
 from stn_ref.backends.cpu.exact import point_backward
 from stn_ref.backends.cpu.flat import LANES, flat, keep, lend
 from stn_ref.backends.cpu.fours import four_cells, spread, unspread
-from stn_ref.backends.cpu.pairs import BOX, SUMS, cells, pairs_backward, unbox
+from stn_ref.backends.cpu.pairs import (
+    BOX,
+    DEEP_BOX,
+    cells,
+    pairs_backward,
+    room_for,
+    unbox,
+)
 from stn_ref.backends.cpu.points import (
     coefficients,
     lattice,
@@ -67,7 +74,7 @@ def backward(
     where, rows = lend(where), lend(rows)
     room = scratch(taps, phis, axes, U.dtype)
     ji, xy, xy32, safe, base, corner, place, weights, found, u, r, g, woven, pull = lend(room)
-    extra = np.empty(CHUNK, np.bool_), np.empty(2 + phi_x + slopes_y), np.empty(4 * CHUNK)
+    extra = np.empty(CHUNK, np.bool_), np.empty(2 + phi_x + slopes_y), np.empty(6 * CHUNK)
     (special, pulls, dxy), (w_x, w_y, w_z) = lend(extra), weights
     (memory, start, U_steps), (dU_memory, dU_start, to_steps) = flat(U), flat(dU)
     V_memory, V_start, all_steps = flat(dV)
@@ -83,7 +90,8 @@ def backward(
     area = size[0] * size[1] * size[2] * C if turned else 0
     in_chunk = CHUNK * C if turned else 0
     aside = np.empty(area, U.dtype), np.empty(area, U.dtype), np.empty(in_chunk, U.dtype)
-    spill = np.empty(C, U.dtype), np.zeros(SUMS * (1 + deep) if pairs or fours else 0, U.dtype)
+    most = (DEEP_BOX if deep else BOX) if pairs or fours else 0
+    spill = np.empty(C, U.dtype), np.zeros(room_for(most, taps_z) if most else 0, U.dtype)
     (side, dU_side, g_side), (waste, box) = lend(aside), lend(spill)
     source, target, given = (side, dU_side, g_side) if turned else (memory, dU_memory, V_memory)
     side_steps, side_leap = (0, size[2] * C, C, 1), size[1] * size[2] * C
@@ -138,7 +146,7 @@ def backward(
                 corners(base, n, 0 if turned else begin, source_steps, source_leap, corner)
                 columns, tall = high[0] - low[0], high[1] - low[1] + 1
                 cells_in_all = columns * tall * (high[2] - low[2])
-                boxed = cells_in_all <= BOX and not together
+                boxed = cells_in_all <= most and not together
                 paired, fourfold = pairs and boxed, fours and boxed
                 slab = (4 * columns * tall if paired else columns * (tall - 1)) if boxed else 0
                 if paired:
@@ -246,9 +254,9 @@ def backward(
                     dPhi[b, chunk, a] += pull[section + q]
             if where[0] == MATRIX:
                 for axis in range(axes):
-                    section = (z if axis == 2 else axis) * CHUNK
+                    slope, of = dxy[axis * CHUNK :], pull[(z if axis == 2 else axis) * CHUNK :]
                     for q in range(n):
-                        dxy[axis * CHUNK + q] = pull[section + q]
+                        slope[q] = of[q]
                 matrix_points_backward(
                     coefficients(where[1][b], where[2]), ji, n, axes, dxy, dA[b, chunk]
                 )

@@ -28,12 +28,16 @@ def scratch(taps, phis, axes, dtype):
     """
     most, sections = max(taps), 2 + max(phis)
     (taps_x, taps_y, taps_z), (phi_x, phi_y, phi_z) = taps, phis
-    xy, safe, xy32 = np.zeros(3 * CHUNK), np.zeros(3 * CHUNK), np.zeros(3 * CHUNK, np.float32)
-    base, corner = np.zeros(3 * CHUNK, np.int32), np.empty(2 * CHUNK, np.intp)
+    xy, safe, xy32 = np.empty(4 * CHUNK), np.empty(3 * CHUNK), np.empty(3 * CHUNK, np.float32)
+    base, corner = np.empty(3 * CHUNK, np.int32), np.empty(2 * CHUNK, np.intp)
     w_x = np.empty((2 + phi_x) * taps_x * CHUNK, dtype)
-    w_y = np.zeros((2 + phi_y) * taps_y * CHUNK, dtype)
-    w_z = np.zeros((2 + phi_z) * taps_z * CHUNK, dtype)
+    w_y = np.empty((2 + phi_y) * taps_y * CHUNK, dtype)
+    w_z = np.empty((2 + phi_z) * (taps_z if axes == 3 else 0) * CHUNK, dtype)
+    for axis in range(axes, 3):
+        here = slice(axis * CHUNK, (axis + 1) * CHUNK)
+        xy[here], safe[here], xy32[here], base[here] = 0, 0, 0, 0
     if axes == 1:
+        w_y[:] = 0
         w_y[:CHUNK] = 1
     slices, slopes_z = (taps_z, 1 + phi_z) if axes == 3 else (0, 0)
     return (
@@ -67,24 +71,31 @@ def find_points(where, b, tile, following, size, ji, xy, xy32):
 def widen(xy32, n, axes, xy):
     """The same points in float64."""
     for axis in range(axes):
-        for q in range(axis * CHUNK, axis * CHUNK + n):
-            xy[q] = xy32[q]
+        x, x32 = xy[axis * CHUNK :], xy32[axis * CHUNK :]
+        for q in range(n):
+            x[q] = x32[q]
 
 
 @inner
 def find_hats(xy, n, size, rule, tie, axes, base, weights):
     """Windows and weights of a tile along every axis, by Eq. 5 itself."""
-    for axis in range(axes):
-        at = axis * CHUNK
-        hat_slots(xy[at:], n, size[2 - axis], rule, tie, base[at:], weights[axis])
+    w_x, w_y, w_z = weights
+    hat_slots(xy, n, size[2], rule, tie, base, w_x)
+    if axes > 1:
+        hat_slots(xy[CHUNK:], n, size[1], rule, tie, base[CHUNK:], w_y)
+    if axes > 2:
+        hat_slots(xy[2 * CHUNK :], n, size[0], rule, tie, base[2 * CHUNK :], w_z)
 
 
 @inner
 def find_windows(xy, n, size, rule, rows, tie, axes, base, weights, found):
     """Windows and weights of a tile along every axis, by the kernels' rows."""
-    for axis in range(axes):
-        at, row = axis * CHUNK, rows[axis]
-        row_slots(xy[at:], n, size[2 - axis], rule, row, tie, base[at:], weights[axis], found)
+    (row_x, row_y, row_z), (w_x, w_y, w_z) = rows, weights
+    row_slots(xy, n, size[2], rule, row_x, tie, base, w_x, found)
+    if axes > 1:
+        row_slots(xy[CHUNK:], n, size[1], rule, row_y, tie, base[CHUNK:], w_y, found)
+    if axes > 2:
+        row_slots(xy[2 * CHUNK :], n, size[0], rule, row_z, tie, base[2 * CHUNK :], w_z, found)
 
 
 @inner
@@ -185,11 +196,15 @@ def store(values, z, tile, dxy):
             for c in range(columns):
                 near[2 * c] = values[q + c]
                 near[2 * c + 1] = values[CHUNK + q + c]
+        elif axes == 3:
+            last = values[z * CHUNK :]
+            for c in range(columns):
+                near[3 * c] = values[q + c]
+                near[3 * c + 1] = values[CHUNK + q + c]
+                near[3 * c + 2] = last[q + c]
         else:
-            for axis in range(axes):
-                section = (z if axis == 2 else axis) * CHUNK + q
-                for c in range(columns):
-                    near[axes * c + axis] = values[section + c]
+            for c in range(columns):
+                near[c] = values[q + c]
 
 
 @inner

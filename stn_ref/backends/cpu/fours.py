@@ -13,7 +13,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from stn_ref.backends.cpu.flat import LANES, inner
-from stn_ref.backends.cpu.pairs import BOX, SLACK, Vectors, integers
+from stn_ref.backends.cpu.pairs import Vectors, integers
 from stn_ref.backends.cpu.rows import CHUNK
 
 FOUR = 4
@@ -51,7 +51,7 @@ def four_cells(base, n, low, high, cell):
         row += (base[2 * CHUNK + q] - low[2]) * tall
         cell[q] = column % FOUR * size + row * wide + column
     for q in range(n, (n + LANES - 1) // LANES * LANES):
-        cell[q] = FOUR * (BOX + SLACK)  # after all that is asked for
+        cell[q] = FOUR * size  # after all that is asked for
 
 
 @inner

@@ -20,8 +20,8 @@ from stn_ref.backends.cpu.flat import LANES, inner, place_of
 from stn_ref.backends.cpu.rows import CHUNK
 
 BOX = 4 * CHUNK  # cells; where windows lie farther apart it is quicker to add one by one
+DEEP_BOX = 3 * BOX  # as much for a volume, whose windows have a surface
 SLACK = 16  # cells around a box: those that no pixel asks for, and what the last vector overlooks
-SUMS = 4 * (BOX + SLACK + CHUNK)  # room for them, and for what the last points' vectors overlook
 
 
 class Vectors:
@@ -202,6 +202,13 @@ def pairs_forward(memory, corner, offset, down, n, w_x, w_y, V):
 
 
 @inner
+def room_for(most, slices):
+    """For the sums of so many cells, once again for windows of several slices, whose last vector's
+    place moves with them, and for what vectors overlook."""
+    return 4 * (most * min(slices, 2) + SLACK + CHUNK)
+
+
+@inner
 def cells(base, n, low, high, cell):
     """Where in a box each point's four sums begin: a slice's first row and column are spare."""
     wide, tall = high[0] - low[0], high[1] - low[1] + 1
@@ -210,7 +217,7 @@ def cells(base, n, low, high, cell):
         row += (base[2 * CHUNK + q] - low[2]) * tall
         cell[q] = 4 * (row * wide + column)
     for q in range(n, (n + LANES - 1) // LANES * LANES):
-        cell[q] = 4 * (BOX + SLACK - 1)
+        cell[q] = 4 * (1 + wide * tall * (high[2] - low[2]))  # after all that is asked for
 
 
 @inner

@@ -14,6 +14,7 @@ from stn_ref.backends.cpu.flat import flat, inner
 from stn_ref.backends.cpu.rows import CHUNK
 from stn_ref.backends.cpu.tiles import fetch_tile, line
 
+NOTHING = -0.0  # added to any number, and to a zero of either sign, it changes nothing
 LIMIT = 2.0**30  # farther out a point is not for the fast loops
 
 
@@ -64,11 +65,15 @@ def coefficient_row(H, k, extent, outs):
 
 
 @inner
-def bracket(row, ji, q, deep):
-    """The formula's bracket, or its den, for one output pixel."""
+def brackets(row, plus, ji, n, axes, total):
+    """The formula's bracket, or its den, for n output pixels, and a number added to it."""
     a, b, c, d = row
-    total = a * ji[q] + b * ji[CHUNK + q]
-    return total + c * ji[2 * CHUNK + q] + d if deep else total + d
+    if axes == 3:
+        for q in range(n):
+            total[q] = a * ji[q] + b * ji[CHUNK + q] + c * ji[2 * CHUNK + q] + d + plus
+    else:
+        for q in range(n):
+            total[q] = a * ji[q] + b * ji[CHUNK + q] + d + plus
 
 
 @inner
@@ -80,44 +85,56 @@ def divides(rows):
 
 @inner
 def matrix_points(rows, size, ji, n, axes, xy):
-    """x, y and z of n output pixels: bracket / den + centre, in the formula's order."""
-    deep = axes == 3
+    """x, y and z of n output pixels: bracket / den + centre, in the formula's order.
+
+    The fourth section of xy has room for den.
+    """
+    den, divided = xy[3 * CHUNK :], divides(rows)
+    if axes == 2 and not divided:  # what there is most of, in one loop
+        (a, b, _, c), (d, e, _, f) = rows[0], rows[1]
+        centre_x, centre_y = (size[2] - 1) / 2, (size[1] - 1) / 2
+        for q in range(n):
+            xy[q] = a * ji[q] + b * ji[CHUNK + q] + c + centre_x
+            xy[CHUNK + q] = d * ji[q] + e * ji[CHUNK + q] + f + centre_y
+        return
+    if divided:
+        brackets(rows[3], NOTHING, ji, n, axes, den)
     for axis in range(axes):
-        row, centre, x = rows[axis], (size[2 - axis] - 1) / 2, xy[axis * CHUNK :]
-        if divides(rows):
-            for q in range(n):
-                x[q] = bracket(row, ji, q, deep) / bracket(rows[3], ji, q, deep) + centre
-        else:
-            for q in range(n):
-                x[q] = bracket(row, ji, q, deep) + centre
+        x, centre = xy[axis * CHUNK :], (size[2 - axis] - 1) / 2
+        brackets(rows[axis], NOTHING if divided else centre, ji, n, axes, x)
+        for q in range(n if divided else 0):
+            x[q] = x[q] / den[q] + centre
 
 
 @inner
 def matrix_points_backward(rows, ji, n, axes, dxy, sums):
     """∂L/∂ the formula's rows of a chunk, (3, 3); 0 from a point whose den is 0.
 
-    dxy holds dx and dy, and dz; a section more is filled with ∂L/∂den.
+    dxy holds dx and dy, and dz; the section after them is filled with ∂L/∂den. There is room for
+    brackets in the fifth and for den in the sixth.
     """
-    deep, dden = axes == 3, dxy[axes * CHUNK :]
+    dden, bracket, den = dxy[axes * CHUNK :], dxy[4 * CHUNK :], dxy[5 * CHUNK :]
+    divided = divides(rows)
+    if divided:
+        brackets(rows[3], NOTHING, ji, n, axes, den)
     dden[:n] = 0
     for axis in range(axes):
-        row, dx = rows[axis], dxy[axis * CHUNK :]
-        if divides(rows):
-            for q in range(n):
-                den = bracket(rows[3], ji, q, deep)
-                dx[q] = 0.0 if den == 0 else dx[q] / den
+        dx = dxy[axis * CHUNK :]
+        for q in range(n if divided else 0):
+            dx[q] = 0.0 if den[q] == 0 else dx[q] / den[q]
+        brackets(rows[axis], NOTHING, ji, n, axes, bracket)
         for q in range(n):
-            dden[q] += 0.0 if dx[q] == 0 else dx[q] * bracket(row, ji, q, deep)
+            dden[q] += 0.0 if dx[q] == 0 else dx[q] * bracket[q]
     for q in range(n):
-        den = bracket(rows[3], ji, q, deep)
-        inverse = 0.0 if den == 0 else 1 / den
-        dden[q] = -dden[q] * inverse
+        dden[q] = -dden[q]
+    for q in range(n if divided else 0):
+        dden[q] *= 0.0 if den[q] == 0 else 1 / den[q]
     for r in range(axes + 1):
         sums[r, 0], down, sums[r, axes] = _moments(dxy[r * CHUNK :], ji, n)
         if axes > 1:
             sums[r, 1] = down
-        if deep:
-            sums[r, 2], _, _ = _moments(dxy[r * CHUNK :], ji[2 * CHUNK :], n)
+        if axes == 3:
+            sums[r, 2] = _moment(dxy[r * CHUNK :], ji[2 * CHUNK :], n)
 
 
 @njit(fastmath={"reassoc", "nsz"}, no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -129,6 +146,15 @@ def _moments(a, ji, n):
         down += a[q] * ji[CHUNK + q]
         total += a[q]
     return across, down, total
+
+
+@njit(fastmath={"reassoc", "nsz"}, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def _moment(a, k, n):
+    """Σ a k."""
+    inward = 0.0
+    for q in range(n):
+        inward += a[q] * k[q]
+    return inward
 
 
 @inner
@@ -151,10 +177,14 @@ def grid_points(grid, b, tile, following, xy):
             for c in range(tile[2]):
                 xy[to + c] = near[2 * c]
                 xy[CHUNK + to + c] = near[2 * c + 1]
+        elif in_line and axes == 3:
+            for c in range(tile[2]):
+                xy[to + c] = near[3 * c]
+                xy[CHUNK + to + c] = near[3 * c + 1]
+                xy[2 * CHUNK + to + c] = near[3 * c + 2]
         elif in_line:
-            for axis in range(axes):
-                for c in range(tile[2]):
-                    xy[axis * CHUNK + to + c] = near[axes * c + axis]
+            for c in range(tile[2]):
+                xy[to + c] = near[c]
         else:
             for c in range(tile[2]):
                 row = (p + c) // width
@@ -188,8 +218,9 @@ def tame(xy, q, axes):
 def tamed(xy, n, axes, safe):
     """The points, those that are wild far outside."""
     for axis in range(axes):
-        for q in range(axis * CHUNK, axis * CHUNK + n):
-            safe[q] = xy[q] if abs(xy[q]) < LIMIT else -LIMIT
+        x, near = xy[axis * CHUNK :], safe[axis * CHUNK :]
+        for q in range(n):
+            near[q] = x[q] if abs(x[q]) < LIMIT else -LIMIT
 
 
 @inner

@@ -70,10 +70,10 @@ def weave(w_y, w_z, n, taps, phis, sections, w):
         for s in range(sections):
             y, z = (s, 0) if s < own else (0, s - own + 1)
             for o in range(taps_y):
-                to, at = ((k * sections + s) * taps_y + o) * CHUNK, (y * taps_y + o) * CHUNK
-                by = (z * taps_z + k) * CHUNK
+                product = w[((k * sections + s) * taps_y + o) * CHUNK :]
+                a, b = w_y[(y * taps_y + o) * CHUNK :], w_z[(z * taps_z + k) * CHUNK :]
                 for q in range(n):
-                    w[to + q] = w_y[at + q] * w_z[by + q]
+                    product[q] = a[q] * b[q]
 
 
 @inner

@@ -173,12 +173,12 @@ def channels_backward(
                     continue
                 v = np.uint64(place[q])
                 at = np.uint64(corner[q] + offset + row * steps[1] + s * steps[2])
-                to, w = np.int64(0), zero
                 if mine:
-                    to = dU_corner[q] + dU_offset + row * dU_steps[1] + s * dU_steps[2]
                     w = w_x[s * CHUNK + q] * w_y[row * CHUNK + q]
-                into = dU if mine else waste  # one call, so that the sum has the same order
-                u[s * CHUNK + q] = pull_and_give(g, v, memory, at, into, np.uint64(to), w, C)
+                    to = np.uint64(dU_corner[q] + dU_offset + row * dU_steps[1] + s * dU_steps[2])
+                    u[s * CHUNK + q] = pull_and_give(g, v, memory, at, dU, to, w, C)
+                else:  # the same loop, so that the sum has the same order
+                    u[s * CHUNK + q] = pull_and_give(g, v, memory, at, waste, np.uint64(0), zero, C)
         for s in range(taps_x):
             pulls = u[s * CHUNK :]
             x, y = s * CHUNK, row * CHUNK

@@ -54,7 +54,9 @@ def part(side, most):
 def tile_at(chunk, cut):
     """A tile."""
     slices, rows, columns, depth, height, width, down, across, _ = cut
-    k, chunk = chunk // (across * down) * slices, chunk % (across * down)
+    k = 0
+    if depth > 1:
+        k, chunk = chunk // (across * down) * slices, chunk % (across * down)
     i, j = chunk // across * rows, chunk % across * columns
     slab = min(rows, height - i)
     lines, leap = min(slices, depth - k) * slab, height * width
@@ -71,13 +73,15 @@ def tile_after(chunk, cut):
 @inner
 def line(tile, r):
     """The first pixel of line r of a tile."""
-    return tile[0] + r // tile[4] * tile[5] + r % tile[4] * tile[3]
+    first, lines, _, jump, slab, leap = tile
+    return first + r * jump if lines == slab else first + r // slab * leap + r % slab * jump
 
 
 @inner
 def fetch_tile(memory, start, tile, each):
     """Ask for a tile's numbers, so many for each pixel, of memory that is contiguous."""
-    first, lines, columns, jump, slab, leap = tile
-    for s in range(lines // slab):
-        at = start + each * (first + s * leap)
-        fetch_block(memory, at, slab, each * jump, each * columns)
+    _, lines, columns, jump, slab, _ = tile
+    r = 0
+    while r < lines:
+        fetch_block(memory, start + each * line(tile, r), slab, each * jump, each * columns)
+        r += slab
