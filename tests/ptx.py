@@ -35,7 +35,7 @@ ROWS = {
     "bspline3": eq.bspline(3),
     "normalised gaussian": eq.normalised(eq.gaussian(0.4)),
 }
-# U's precision, that of xy, where points come from, 64-bit indices, and the axes if not two
+# U's precision, that of xy, where points come from, 64-bit indices; the axes, unless they are two
 WAYS = {
     "single": ("float32", "float32", "grid", False),
     "single, fused": ("float32", "float64", "matrix", False),

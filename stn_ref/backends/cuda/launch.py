@@ -33,8 +33,8 @@ class Numbers:
     """
 
     def __init__(self, number: Any, coordinate: Any, where: str, wide: bool, axes: int = 2) -> None:
-        self.number, self.where, self.wide = np.dtype(number).type, where, wide
-        self.axes = axes
+        self.number, self.where = np.dtype(number).type, where
+        self.wide, self.axes = wide, axes
         double = np.float64 in (self.number, np.dtype(coordinate).type)
         self.coordinate = np.float64 if double else np.float32
         self.index = np.uint64 if wide else np.uint32
@@ -55,20 +55,20 @@ def kernel(name: str, numbers: Numbers, axes: tuple[Axis, ...] = (), way: str = 
 def made(name: str, numbers: Numbers, axes: tuple[Axis, ...], way: str) -> Any:
     """The kernel as a Python function."""
     number, index, n = numbers.number, numbers.index, numbers.axes
-    if name in ("total", "moments", "finish"):
-        if name == "finish":
-            return scatter.finish(number, index)
-        shared = types.float32 if number is np.float32 else types.float64
-        return (
-            sums.total(number, shared)
-            if name == "total"
-            else sums.moments(n, number, shared, index)
-        )
+    if name == "finish":
+        return scatter.finish(number, index)
+    shared = types.float32 if number is np.float32 else types.float64
+    if name == "total":
+        return sums.total(number, shared)
+    if name == "moments":
+        return sums.moments(n, number, shared, index)
     points = formula(n).points if numbers.where == MATRIX else given(index, numbers.coordinate, n)
     of = loop(axes, points, numbers.coordinate, number, index)
     if name == "forward":
         return forward.forward(of)
-    return pulls.pulls(of) if name == "pulls" else scatter.scatter(way, of)
+    if name == "pulls":
+        return pulls.pulls(of)
+    return scatter.scatter(way, of)
 
 
 def start(kernel: Any, work: int, stream: Any, *arguments: Any) -> None:
