@@ -31,8 +31,9 @@ from stn_ref.progress import progress
 SHAPES = (
     *((1, 1, 28, 28), (256, 1, 28, 28), (64, 1, 60, 60), (32, 64, 56, 56), (8, 3, 512, 512)),
     *((1, 1, 2160, 3840), (1, 3, 2160, 3840), (64, 256, 64, 64)),
+    *((2, 1, 64, 64, 64), (1, 32, 32, 64, 64), (1, 1, 160, 192, 160)),  # volumes
 )
-QUICK = ((1, 1, 3, 4), (1, 4, 3, 2))
+QUICK = ((1, 1, 3, 4), (1, 4, 3, 2), (1, 1, 2, 2, 3))
 RUNS = 30
 MOST = 256  # sets of inputs: more are not made of small maps
 LARGE = 20_000_000  # bytes of a map from which the copy is the measure
@@ -163,7 +164,7 @@ def line(found: dict[str, Any]) -> str:
         for name, value in found["ratio"].items()
     )
     return (
-        f"{shape:>14} {found['layout']:13} {found['kernel']:8} {found['task']:14} "
+        f"{shape:>15} {found['layout']:13} {found['kernel']:8} {found['task']:14} "
         f"gpu {mine['gpu']:.4f} call {mine['call']:.4f} ms; times as fast as  {marks}"
     )
 

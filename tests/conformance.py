@@ -35,9 +35,9 @@ TRIPLES = [(eq.BILINEAR,) * 3, (eq.hat(1.5), eq.BILINEAR, eq.keys())]
 SIDES = {1: ((7,), (8,)), 2: ((6, 7), (5, 8)), 3: ((4, 5, 6), (2, 3, 4))}  # of U and of V
 
 
-def few(shape):
+def few(shape, least=2):
     """The shape, but in the simulator no more than a few pixels."""
-    return tuple(min(side, 2 + k) for k, side in enumerate(shape)) if SIMULATED else shape
+    return tuple(min(side, least + k) for k, side in enumerate(shape)) if SIMULATED else shape
 
 
 def laid_out(array, layout):

@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 
 from stn_ref import backends
+from stn_ref import equations as eq
 from tests.conformance import case
 from tests.simulator import SIMULATED
 
@@ -39,15 +40,22 @@ def sized(scale, *sides):
     return tuple(min(side, max(2 + k, round(side * scale))) for k, side in enumerate(sides))
 
 
-def usual(dtype, scale, layout="channels last", out=(120, 200)):
-    size = sized(scale, 128, 160)
-    return case(dtype, layout, size=size, channels=sized(scale, 9)[0], out=sized(scale, *out))
+SIDES = {1: (5000,), 2: (128, 160), 3: (24, 32, 40)}
+OUT = {1: (20_000,), 2: (120, 200), 3: (20, 30, 50)}
+FEWER = {1: (6000,), 2: (60, 100), 3: (12, 20, 25)}  # points, where there are many cases
+
+
+def usual(dtype, scale, layout="channels last", out=OUT, axes=2):
+    size, out = sized(scale, *SIDES[axes]), sized(scale, *out[axes])
+    return case(dtype, layout, size=size, channels=sized(scale, 9)[0], out=out)
 
 
 def everything(dV, U, xy, theta, **options):
     """All that the backend gives, on the host."""
     dU, dxy, dPhi = cuda.sample_backward(dV, U, xy, **options)
-    found = cuda.sample(U, xy, **options), dU, dxy, *dPhi, cuda.transform(U, theta, **options)
+    found = [cuda.sample(U, xy, **options), dU, dxy, *dPhi]
+    options["transformation"] = eq.affine(len(U.shape) - 2)
+    found.append(cuda.transform(U, theta, **options))
     return [host(a) for a in (*found, *cuda.transform_backward(dV, U, theta, **options))]
 
 

@@ -35,7 +35,7 @@ ROWS = {
     "bspline3": eq.bspline(3),
     "normalised gaussian": eq.normalised(eq.gaussian(0.4)),
 }
-# U's precision, that of xy, where points come from, 64-bit indices
+# U's precision, that of xy, where points come from, 64-bit indices; the axes, unless they are two
 WAYS = {
     "single": ("float32", "float32", "grid", False),
     "single, fused": ("float32", "float64", "matrix", False),
@@ -43,7 +43,15 @@ WAYS = {
     "double, fused": ("float64", "float64", "matrix", False),
     "single, xy double": ("float32", "float64", "grid", False),
     "single, wide": ("float32", "float32", "grid", True),
+    "single, signal": ("float32", "float32", "grid", False, 1),
+    "single, fused, signal": ("float32", "float64", "matrix", False, 1),
+    "single, volume": ("float32", "float32", "grid", False, 3),
+    "single, fused, volume": ("float32", "float64", "matrix", False, 3),
+    "double, volume": ("float64", "float64", "grid", False, 3),
+    "double, fused, volume": ("float64", "float64", "matrix", False, 3),
+    "single, wide, volume": ("float32", "float32", "grid", True, 3),
 }
+LARGE = ("double, volume", "double, fused, volume", "single, wide, volume")
 LOOPS = ("forward", "pulls", "scatter peak", "scatter fixed", "scatter float")
 
 
@@ -75,20 +83,22 @@ def missing():
 def few():
     """What `make test` compiles: BILINEAR in every precision, and the hardest of the others."""
     yield from ((loop, "bilinear", "single") for loop in LOOPS)
-    yield from (("forward", "bilinear", way) for way in WAYS if way != "single")
+    yield from (("forward", "bilinear", way) for way in WAYS if way not in ("single", *LARGE))
     yield from (("pulls", row, "single") for row in ("keys", "lanczos3", "normalised gaussian"))
     yield from (("scatter fixed", "lanczos3", "double"), ("pulls", "lanczos3", "double"))
     yield from (("finish", "", "single"), ("total", "", "single"), ("moments", "", "single, fused"))
+    yield from ((loop, "bilinear", "single, volume") for loop in ("pulls", "scatter fixed"))
+    yield from (("pulls", "lanczos3", "double, volume"), ("moments", "", "single, fused, volume"))
 
 
 def everything():
     """Every row in every kernel, and BILINEAR in every way."""
     yield from ((loop, "bilinear", way) for way in WAYS for loop in LOOPS)
     yield from ((loop, row, "single") for row in ROWS if row != "bilinear" for loop in LOOPS)
-    hard = ("forward", "pulls", "scatter fixed")
-    yield from ((loop, row, "double") for row in ROWS if row != "bilinear" for loop in hard)
+    hard, ways = ("forward", "pulls", "scatter fixed"), ("double", "single, volume", *LARGE[:1])
+    yield from ((loop, row, w) for w in ways for row in ROWS if row != "bilinear" for loop in hard)
     yield from ((loop, "", way) for loop in ("finish", "total") for way in ("single", "double"))
-    yield from (("moments", "", way) for way in ("single, fused", "double, fused"))
+    yield from (("moments", "", way) for way in WAYS if "fused" in way)
 
 
 def signature(loop, numbers):
@@ -118,7 +128,7 @@ def compiled(loop, row, way):
     # numba-cuda asks the GPU that it has found for what device functions are compiled to
     dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=(8, 0))
     numbers, (name, *kind) = launch.Numbers(*WAYS[way]), loop.split()
-    axes = (rows.axis(ROWS[row], numbers.number, left=False),) * 2 if row else ()
+    axes = (rows.axis(ROWS[row], numbers.number, left=False),) * numbers.axes if row else ()
     function = launch.made(name, numbers, axes, *(kind or [""]))
     ptx, _ = cuda.compile_ptx(function, signature(name, numbers), cc=(8, 0), device=False)
     return ptx

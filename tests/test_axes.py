@@ -8,7 +8,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import stn_ref
-from stn_ref import backends
 from stn_ref import equations as eq
 from stn_ref.backends import reference
 from stn_ref.backends.pixels import source_pixels, source_pixels_backward
@@ -701,23 +700,3 @@ def test_what_cannot_be_is_named(name):
     call, error, message = BAD[name]
     with pytest.raises(error, match=message):
         call()
-
-
-@pytest.mark.parametrize("backend", ["cuda"])
-@pytest.mark.parametrize("axes", (1, 3))
-def test_the_compiled_backends_refuse_other_axes_and_name_the_one_that_does_not(backend, axes):
-    if not backends.get(backend).is_available():
-        pytest.skip("there is no GPU, and no simulator")
-    dV, U, xy = case(axes)
-    theta, transformation = theta_near_identity(eq.affine(axes)), eq.affine(axes)
-    calls = (
-        lambda: stn_ref.sample(U, xy, backend=backend),
-        lambda: stn_ref.sample_backward(dV, U, xy, backend=backend),
-        lambda: stn_ref.transform(U, theta, transformation=transformation, backend=backend),
-        lambda: stn_ref.transform_backward(
-            dV, U, theta, transformation=transformation, backend=backend
-        ),
-    )
-    for call in calls:
-        with pytest.raises(ValueError, match=r'U has shape .* backend="reference" does'):
-            call()

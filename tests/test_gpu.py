@@ -36,7 +36,10 @@ def test_a_law(name):
 needs_numba_cuda = pytest.mark.skipif(
     find_spec("numba_cuda") is None, reason="numba-cuda is not installed"
 )
-KEPT = "torch|cupy|others|offsets|own|exact-float32-True|pixels-float32-affine|bits-float64-hat"
+KEPT = (
+    "lie-(reversed-1|every_other-2|planar-3)|torchs|channels_last_tensors|torch_agrees|cupy|others|"
+    "offsets|own|exact-float32-True|pixels-float32-(affine-|matrix_3)|bits-float64-hat|float64-1-wrap"
+)
 
 
 def simulated(*arguments, out, **settings):
@@ -56,7 +59,7 @@ def test_laws_and_benchmark_run_in_the_simulator(tmp_path):
     out = tmp_path / "a" / "gpu.json"
     run, parts = simulated("laws", "--only", KEPT, out=out)
     assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-5000:]
-    assert len(parts["laws"]) == 20
+    assert len(parts["laws"]) == 29
     for name, found in parts["laws"].items():
         assert found["outcome"] == "passed" or "is not installed" in found["detail"], name
     if not find_spec("torch"):

@@ -25,16 +25,6 @@ def double_at_most(name: str, array: Array, backend: str) -> Array:
     return array
 
 
-def plane(U: Array, backend: str) -> Array:
-    """U (B, H, W, C): the compiled backends take neither signals nor volumes."""
-    if U.ndim in (3, 5):
-        raise ValueError(
-            f"U has shape {U.shape}; expected (B, H, W, C): the {backend} backend takes no signals "
-            'and no volumes, backend="reference" does'
-        )
-    return double_at_most("U", feature_map(U, 2), backend)
-
-
 def checked_map(U: ArrayLike, backend: str) -> Array:
     """U (B, H, W, C), a signal or a volume, of a dtype that the compiled backends take."""
     return double_at_most("U", feature_map(U), backend)

@@ -1,6 +1,7 @@
 """The CUDA backend: Eqs. 3 to 7 as numba.cuda kernels, one thread a point, the same bits always.
 
-`forward`, `pulls` (Eq. 7) and `scatter` (Eq. 6) are the loops, `sums` what is added over points;
+`forward`, `pulls` (Eq. 7) and `scatter` (Eq. 6) are the loops, written for volumes and compiled
+without the axes that a map or a signal does not have; `sums` is what is added over points;
 `points` says where an output pixel comes from, `taps` what each tap weighs, `rows` and `lowering`
 turn a kernel's functions into functions of one precision. `calls` checks the arguments, `work`
 starts the kernels in order, `arrays` brings arrays in and out, wherever they lie.
@@ -62,8 +63,7 @@ def sample(
     deterministic: bool = True,
 ) -> Array:
     """Eq. 3; see `stn_ref.sample`. V is where U is."""
-    sampling = _calls().sampling(kernel, padding, fill)
-    return _calls().sample(U, xy, sampling, deterministic)
+    return _calls().sample(U, xy, _options(kernel, padding, fill, deterministic))
 
 
 def sample_backward(
@@ -78,8 +78,8 @@ def sample_backward(
     deterministic: bool = True,
 ) -> tuple[Array, Array, tuple[Array, ...]]:
     """Eqs. 6 and 7; see `stn_ref.sample_backward`. dU, dxy and dΦ are where U is."""
-    sampling = _calls().sampling(kernel, padding, fill, tie)
-    return _calls().sample_backward(dV, U, xy, sampling, deterministic)
+    options = _options(kernel, padding, fill, deterministic, tie)
+    return _calls().sample_backward(dV, U, xy, options)
 
 
 def transform(
@@ -95,10 +95,8 @@ def transform(
     deterministic: bool = True,
 ) -> Array:
     """θ straight to V; see `stn_ref.transform`. θ itself is read on the host."""
-    sampling = _calls().sampling(kernel, padding, fill)
-    return _calls().transform(
-        U, theta, transformation, size, sampling, align_corners, deterministic
-    )
+    options = _options(kernel, padding, fill, deterministic)
+    return _calls().transform(U, theta, transformation, size, options, align_corners)
 
 
 def transform_backward(
@@ -115,10 +113,13 @@ def transform_backward(
     deterministic: bool = True,
 ) -> tuple[Array, Array]:
     """The way back; see `stn_ref.transform_backward`."""
-    sampling = _calls().sampling(kernel, padding, fill, tie)
-    return _calls().transform_backward(
-        dV, U, theta, transformation, sampling, align_corners, deterministic
-    )
+    options = _options(kernel, padding, fill, deterministic, tie)
+    return _calls().transform_backward(dV, U, theta, transformation, options, align_corners)
+
+
+def _options(*given: Any) -> Any:
+    """What the functions behind take together."""
+    return _calls().Options(*given)
 
 
 @cache

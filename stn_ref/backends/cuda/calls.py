@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +19,14 @@ from stn_ref.backends.cuda.arrays import (
     shadow,
 )
 from stn_ref.backends.cuda.work import Sampling, from_grid, from_matrix
-from stn_ref.backends.host import double_at_most, extents, over, plane, theta_gradient
+from stn_ref.backends.host import (
+    checked_map,
+    checked_theta,
+    double_at_most,
+    extents,
+    over,
+    theta_gradient,
+)
 from stn_ref.backends.pixels import in_double, matrices, source_pixels, source_pixels_backward
 from stn_ref.equations import Transformation
 from stn_ref.equations.arguments import (
@@ -29,6 +37,7 @@ from stn_ref.equations.arguments import (
     like,
     points,
     shaped,
+    sides,
     whole_size,
 )
 from stn_ref.equations.kernels import checked_tie, per_axis
@@ -38,85 +47,90 @@ from stn_ref.equations.sampler import Kernels
 from stn_ref.equations.transformation import has_matrix
 
 
-def sampling(kernel: Kernels, padding: str, fill: float, tie: str = "right") -> Sampling:
-    """The options, checked."""
-    kernels = per_axis(kernel)
-    padding_rule(padding)
-    fill = fill_value(fill, padding)
-    return Sampling(kernels, padding, fill, checked_tie(tie, kernels))
+class Options(NamedTuple):
+    """What a caller wants of Eq. 3 and of its gradients."""
+
+    kernel: Kernels
+    padding: str
+    fill: float
+    deterministic: bool
+    tie: str = "right"
+
+    def checked(self, axes: int) -> Sampling:
+        """The options, for so many axes."""
+        flag("deterministic", self.deterministic)
+        kernels = per_axis(self.kernel, axes)
+        padding_rule(self.padding)
+        fill = fill_value(self.fill, self.padding)
+        return Sampling(kernels, self.padding, fill, checked_tie(self.tie, kernels))
 
 
-def sample(U: Any, xy: Any, options: Sampling, deterministic: bool) -> Any:
+def sample(U: Any, xy: Any, wanted: Options) -> Any:
     """V of Eq. 3."""
-    flag("deterministic", deterministic)
-    u = plane(shadow(U), "cuda")
-    at = double_at_most("xy", points("xy", shadow(xy), 2, len(u)), "cuda")
+    u, at, options = _points(U, xy, wanted)
     kind = _together({"U": U, "xy": xy})
     with current(kind, U) as stream:
-        V = Result(kind, U, (*at.shape[:3], u.shape[3]), u.dtype)
+        V = Result(kind, U, (*at.shape[:-1], u.shape[-1]), u.dtype)
         source = from_grid(xy, at.dtype, stream)
         work.run_forward(flat("U", U, stream), V, source, options, u.dtype, stream)
         return V.give(stream)
 
 
-def sample_backward(dV: Any, U: Any, xy: Any, options: Sampling, deterministic: bool) -> Any:
+def sample_backward(dV: Any, U: Any, xy: Any, wanted: Options) -> Any:
     """dU, dxy and dPhi of Eqs. 6 and 7."""
-    flag("deterministic", deterministic)
-    u = plane(shadow(U), "cuda")
-    at = double_at_most("xy", points("xy", shadow(xy), 2, len(u)), "cuda")
-    like("dV", shaped("dV", shadow(dV), (*at.shape[:3], u.shape[3])), "U", u)
+    u, at, options = _points(U, xy, wanted)
+    like("dV", shaped("dV", shadow(dV), (*at.shape[:-1], u.shape[-1])), "U", u)
     kind = _together({"dV": dV, "U": U, "xy": xy})
     with current(kind, U) as stream:
         dU = Result(kind, U, u.shape, u.dtype)
         dxy = Result(kind, U, at.shape, at.dtype, dense=True)
         source = from_grid(xy, at.dtype, stream)
-        _, dPhi = _back(dV, U, dU, source, options, stream, dxy.flat.memory, deterministic)
-        split = len(options.kernels[0].Phi)
-        parts = (like_caller(kind, part, U) for part in (dPhi[:split], dPhi[split:]))
+        _, dPhi = _back(dV, U, dU, source, options, stream, dxy.flat.memory, wanted.deterministic)
+        ends = np.cumsum([len(k.Phi) for k in options.kernels])[:-1]
+        parts = (like_caller(kind, part, U) for part in np.split(dPhi, ends))
         return dU.give(stream), dxy.give(stream), tuple(parts)
 
 
 def transform(
-    U: Any, theta: Any, transformation: Transformation, size: Size | None, options: Sampling,
-    align_corners: bool, deterministic: bool,
+    U: Any, theta: Any, transformation: Transformation, size: Size | None, wanted: Options,
+    align_corners: bool,
 ) -> Any:  # fmt: skip
     """V straight from θ."""
-    flag("deterministic", deterministic)
-    u, parameters = _checked(U, theta, transformation)
-    kind, source_size = _together({"U": U}), u.shape[1:3]
-    size = source_size if size is None else whole_size(size)
+    u, parameters, options = _parameters(U, theta, transformation, wanted)
+    kind, source_size = _together({"U": U}), u.shape[1:-1]
+    size = source_size if size is None else whole_size(size, len(source_size))
     flag("align_corners", align_corners)
     with current(kind, U) as stream:
-        V = Result(kind, U, (len(u), *size, u.shape[3]), u.dtype)
+        V = Result(kind, U, (len(u), *size, u.shape[-1]), u.dtype)
         source = _source(parameters, transformation, size, source_size, align_corners, stream)
         work.run_forward(flat("U", U, stream), V, source, options, u.dtype, stream)
         return V.give(stream)
 
 
 def transform_backward(
-    dV: Any, U: Any, theta: Any, transformation: Transformation, options: Sampling,
-    align_corners: bool, deterministic: bool,
+    dV: Any, U: Any, theta: Any, transformation: Transformation, wanted: Options,
+    align_corners: bool,
 ) -> Any:  # fmt: skip
     """dU and dtheta."""
-    flag("deterministic", deterministic)
-    u, parameters = _checked(U, theta, transformation)
-    dv = like("dV", shaped("dV", shadow(dV), (len(u), "H'", "W'", u.shape[3])), "U", u)
+    u, parameters, options = _parameters(U, theta, transformation, wanted)
+    axes = u.ndim - 2
+    dv = like("dV", shaped("dV", shadow(dV), (len(u), *sides(axes), u.shape[-1])), "U", u)
     flag("align_corners", align_corners)
-    kind, source_size, size = _together({"dV": dV, "U": U}), u.shape[1:3], dv.shape[1:3]
+    kind, source_size, size = _together({"dV": dV, "U": U}), u.shape[1:-1], dv.shape[1:-1]
     with current(kind, U) as stream:
         source = _source(parameters, transformation, size, source_size, align_corners, stream)
         matrix = has_matrix(transformation)
         # the points' gradients: in U's precision on the way to a matrix, else to the host in double
-        many, dU = 2 * len(u) * size[0] * size[1], Result(kind, U, u.shape, u.dtype)
+        many, dU = axes * len(u) * prod(size), Result(kind, U, u.shape, u.dtype)
         dxy = dU.scratch(many, u.dtype if matrix else np.float64)
-        dA, _ = _back(dV, U, dU, source, options, stream, dxy, deterministic)
+        dA, _ = _back(dV, U, dU, source, options, stream, dxy, wanted.deterministic)
         if matrix:
             ends = extents(size, source_size, align_corners)
-            dtheta = theta_gradient(dA.reshape(-1, 3, 3), ends, parameters, transformation)
+            dtheta = theta_gradient(dA, ends, parameters, transformation)
         else:
             pulls = work.fetched(dxy, stream)[:many]
             dtheta = source_pixels_backward(
-                pulls.reshape(len(u), *size, 2), parameters, transformation, source_size,
+                pulls.reshape(len(u), *size, axes), parameters, transformation, source_size,
                 align_corners,
             )  # fmt: skip
         return dU.give(stream), like_caller(library(theta), dtheta, theta)
@@ -143,15 +157,11 @@ def _source(
         xy = source_pixels(theta, transformation, size, source, align_corners)
         return from_grid(xy, np.float64, stream)
     with np.errstate(all="ignore"):
-        H = matrices(in_double(theta, transformation), transformation, 2).astype(np.float64)
-        e_x, e_y, r_x, r_y = extents(size, source, align_corners)
-        ratios = [
-            [over(e_x, r_x), over(e_x, r_y), e_x],
-            [over(e_y, r_x), over(e_y, r_y), e_y],
-            [over(1.0, r_x), over(1.0, r_y), 1.0],
-        ]
-        rows = (H * np.array(ratios)).reshape(len(H), 9)
-    centres = [centre(s) for s in (source[1], source[0], size[1], size[0])]
+        H = matrices(in_double(theta, transformation), transformation, len(size))
+        ins, outs = np.split(np.array(extents(size, source, align_corners)), 2)
+        ratios = [[*(over(e, r) for r in outs), e] for e in (*ins, 1.0)]
+        rows = (H.astype(np.float64) * np.array(ratios)).reshape(len(H), (len(ins) + 1) ** 2)
+    centres = [centre(s) for s in (*source[::-1], *size[::-1])]
     return from_matrix(np.hstack([rows, np.tile(centres, (len(H), 1))]))
 
 
@@ -168,10 +178,17 @@ def _together(arrays: dict[str, Any]) -> str | None:
     return kinds["U"]
 
 
-def _checked(U: Any, theta: Any, transformation: Transformation) -> tuple[Array, Array]:
-    """U to be looked at, and θ on the host."""
-    u = plane(shadow(U), "cuda")
-    theta = double_at_most("theta", on_host(theta), "cuda")
-    if len(in_double(theta, transformation)) != len(u):
-        raise ValueError(f"theta has batch {len(theta)} and U has {len(u)}; they must be equal")
-    return u, theta
+def _points(U: Any, xy: Any, wanted: Options) -> tuple[Array, Array, Sampling]:
+    """U and xy to be looked at, and the options."""
+    u = checked_map(shadow(U), "cuda")
+    at = double_at_most("xy", points("xy", shadow(xy), u.ndim - 2, len(u)), "cuda")
+    return u, at, wanted.checked(u.ndim - 2)
+
+
+def _parameters(
+    U: Any, theta: Any, transformation: Transformation, wanted: Options
+) -> tuple[Array, Array, Sampling]:
+    """U to be looked at, θ on the host, and the options."""
+    u = checked_map(shadow(U), "cuda")
+    theta = checked_theta(on_host(theta), u, transformation, "cuda")
+    return u, theta, wanted.checked(u.ndim - 2)

@@ -19,7 +19,7 @@ SIMULATED = bool(config.ENABLE_CUDASIM)
 THREADS = 2 if SIMULATED else 128  # of a block that sums
 ALONE = 1 if SIMULATED else 128  # of a block whose threads have nothing to do with each other
 BLOCKS = 2 if SIMULATED else 1 << 16  # at most: a thread goes on to the next piece of work
-POINTS_PER_BLOCK = 8 if SIMULATED else 4096  # that one block of a sum takes in
+POINTS_PER_BLOCK = 16 if SIMULATED else 4096  # that one block of a sum takes in
 
 
 def signed(index: type[Any]) -> Any:

@@ -14,10 +14,10 @@ from numba.core.errors import NumbaError
 from stn_ref.backends.cuda import forward, pulls, scatter, sums
 from stn_ref.backends.cuda.arrays import Flat, upload
 from stn_ref.backends.cuda.device import ALONE, BLOCKS, SIMULATED, THREADS
-from stn_ref.backends.cuda.points import by_matrix, given
+from stn_ref.backends.cuda.points import formula, given
 from stn_ref.backends.cuda.rows import Axis
 from stn_ref.backends.cuda.sizes import LANES, LENGTH
-from stn_ref.backends.cuda.taps import taps
+from stn_ref.backends.cuda.taps import loop
 
 GRID, MATRIX = "grid", "matrix"
 NARROW = (1 << 31) - LANES  # a thread looks LANES − 1 channels too far, if its group is the last
@@ -29,14 +29,16 @@ class Numbers:
     number      U's precision, in which weights and sums are computed
     coordinate  that of source points: double from a matrix
     index       the unsigned type of an index, 64 bits only where an array is that large
+    axes        1, 2 or 3
     """
 
-    def __init__(self, number: Any, coordinate: Any, where: str, wide: bool) -> None:
-        self.number, self.where, self.wide = np.dtype(number).type, where, wide
+    def __init__(self, number: Any, coordinate: Any, where: str, wide: bool, axes: int = 2) -> None:
+        self.number, self.where = np.dtype(number).type, where
+        self.wide, self.axes = wide, axes
         double = np.float64 in (self.number, np.dtype(coordinate).type)
         self.coordinate = np.float64 if double else np.float32
         self.index = np.uint64 if wide else np.uint32
-        self.key = (self.number, self.coordinate, where, wide)
+        self.key = (self.number, self.coordinate, where, wide, axes)
 
 
 _kernels: dict[Any, Any] = {}
@@ -52,21 +54,21 @@ def kernel(name: str, numbers: Numbers, axes: tuple[Axis, ...] = (), way: str = 
 
 def made(name: str, numbers: Numbers, axes: tuple[Axis, ...], way: str) -> Any:
     """The kernel as a Python function."""
-    number, index = numbers.number, numbers.index
-    if name in ("total", "moments", "finish"):
-        if name == "finish":
-            return scatter.finish(number, index)
-        shared = types.float32 if number is np.float32 else types.float64
-        return (
-            sums.total(number, shared) if name == "total" else sums.moments(number, shared, index)
-        )
-    points = by_matrix if numbers.where == MATRIX else given(index, numbers.coordinate)
-    x_taps, y_taps = (taps(axis, numbers.coordinate, number) for axis in axes)
+    number, index, n = numbers.number, numbers.index, numbers.axes
+    if name == "finish":
+        return scatter.finish(number, index)
+    shared = types.float32 if number is np.float32 else types.float64
+    if name == "total":
+        return sums.total(number, shared)
+    if name == "moments":
+        return sums.moments(n, number, shared, index)
+    points = formula(n).points if numbers.where == MATRIX else given(index, numbers.coordinate, n)
+    of = loop(axes, points, numbers.coordinate, number, index)
     if name == "forward":
-        return forward.forward(x_taps, y_taps, points, number, index)
+        return forward.forward(of)
     if name == "pulls":
-        return pulls.pulls(x_taps, y_taps, points, number, index)
-    return scatter.scatter(way, x_taps, y_taps, points, number, index)
+        return pulls.pulls(of)
+    return scatter.scatter(way, of)
 
 
 def start(kernel: Any, work: int, stream: Any, *arguments: Any) -> None:

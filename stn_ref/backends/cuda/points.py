@@ -1,12 +1,13 @@
 """One output pixel: where it comes from, and the cell and fraction along each axis.
 
-`given` reads the caller's xy; `by_matrix` is the centred formula of `backends.pixels`, in float64,
+`given` reads the caller's xy; `formula` is the centred formula of `backends.pixels`, in float64,
 one rounding at a time. A maker of kernels picks one of the two when it compiles.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,68 +15,140 @@ from stn_ref.backends.cuda.device import add, device, div, function, mul, signed
 from stn_ref.backends.cuda.sizes import (
     B_STEP,
     C_STEP,
+    DEPTH,
     HEIGHT,
     I_STEP,
     J_STEP,
+    K_STEP,
     OUT,
     START,
     WIDTH,
     XY,
 )
 
-COEFFICIENTS = 13  # of a matrix: nine of the formula's rows, c_x, c_y, c′_x, c′_y
 
-
-def place(index: Any) -> Any:
-    """place(p, s) = (b, i, j) of output pixel p; index is the unsigned type of an index."""
-    whole = signed(index)
+def parted(index: Any) -> Any:
+    """parted(p, side) = (p // side, p % side); index is the unsigned type of an index."""
 
     @device
-    def of(p, s):
-        width, height = index(s[OUT + WIDTH]), index(s[OUT + HEIGHT])
-        row = index(index(p) // width)
-        b = index(row // height)
-        i, j = index(row - index(b * height)), index(index(p) - index(row * width))
-        return whole(b), whole(i), whole(j)
+    def of(p, side):
+        rest = index(index(p) // index(side))
+        return rest, index(index(p) - index(rest * index(side)))
 
     return of
 
 
-def given(index: Any, number: type[Any]) -> Any:
-    """x and y as the caller gave them, in the precision to be computed in."""
+def place(index: Any, axes: int) -> Any:
+    """place(p, s) = (b, k, i, j) of output pixel p."""
+    split, whole = parted(index), signed(index)
 
     @device
-    def points(source, s, b, i, j):
-        at = s[XY + START] + b * s[XY + B_STEP] + i * s[XY + I_STEP] + j * s[XY + J_STEP]
-        return number(source[index(at)]), number(source[index(at + s[XY + C_STEP])])
+    def of(p, s):
+        b, j = split(p, s[OUT + WIDTH])
+        k = i = index(0)
+        if axes > 1:
+            b, i = split(b, s[OUT + HEIGHT])
+        if axes > 2:
+            b, k = split(b, s[OUT + DEPTH])
+        return whole(b), whole(k), whole(i), whole(j)
+
+    return of
+
+
+def offset(index: Any) -> Any:
+    """offset(array, s, b, k, i, j): where a pixel begins in an array, IN, OUT, XY or GRADIENT."""
+    whole = signed(index)
+
+    @device
+    def of(array, s, b, k, i, j):
+        at = s[array + START] + b * s[array + B_STEP]
+        return whole(at + k * s[array + K_STEP] + i * s[array + I_STEP] + j * s[array + J_STEP])
+
+    return of
+
+
+def given(index: Any, number: type[Any], axes: int) -> Any:
+    """x, y and z as the caller gave them, in the precision to be computed in; else x again."""
+    begin = offset(index)
+
+    @device
+    def points(source, s, b, k, i, j):
+        at, step = begin(XY, s, b, k, i, j), s[XY + C_STEP]
+        x = y = z = number(source[index(at)])
+        if axes > 1:
+            y = number(source[index(at + step)])
+        if axes > 2:
+            z = number(source[index(at + 2 * step)])
+        return x, y, z
 
     return points
 
 
-@device
-def bracket(source, at, row, j, i):
-    """h₁ r (j − c′_x) + h₂ r (i − c′_y) + h₃, in that order."""
-    first, second = mul(source[at + row], j), mul(source[at + row + 1], i)
-    return add(add(first, second), source[at + row + 2])
+class Formula(NamedTuple):
+    """The centred formula, and what its coefficients are: (n + 1)² of its rows, then 2 n centres.
+
+    c_x, c_y, … of the input, then c′_x, c′_y, … of the output.
+    """
+
+    rows: int
+    coefficients: int
+    steps: Any  # steps(source, at, k, i, j): j − c′_x, i − c′_y, …
+    bracket: Any  # bracket(source, at, row, steps): h₁ r (j − c′_x) + h₂ r (i − c′_y) + h₃
+    den: Any  # den(source, at, steps): den, and whether it is 1 everywhere
+    points: Any
 
 
-@device
-def denominator(source, at, j, i):
-    """den, and whether it is 1 everywhere."""
-    plain = source[at + 6] == 0.0 and source[at + 7] == 0.0 and source[at + 8] == 1.0
-    return 1.0 if plain else bracket(source, at, 6, j, i), plain
+@cache
+def formula(axes: int) -> Formula:
+    """That of one axis, of two or of three."""
+    rows = axes + 1
+    coefficients = rows * rows + 2 * axes
+    last, centres, outs = rows * axes, rows * rows, rows * rows + axes
 
+    @device
+    def steps(source, at, k, i, j):
+        x = y = z = add(float(j), -source[at + outs])
+        if axes > 1:
+            y = add(float(i), -source[at + outs + 1])
+        if axes > 2:
+            z = add(float(k), -source[at + outs + 2])
+        return x, y, z
 
-@device
-def by_matrix(source, s, b, i, j):
-    """x and y by the centred formula."""
-    at = np.uint32(b) * COEFFICIENTS  # seen to be positive, so not taken from the end
-    j, i = add(float(j), -source[at + 11]), add(float(i), -source[at + 12])
-    x, y = bracket(source, at, 0, j, i), bracket(source, at, 3, j, i)
-    den, plain = denominator(source, at, j, i)
-    if not plain:
-        x, y = div(x, den), div(y, den)
-    return add(x, source[at + 9]), add(y, source[at + 10])
+    @device
+    def bracket(source, at, row, steps):
+        at += row * rows
+        total = mul(source[at], steps[0])
+        if axes > 1:
+            total = add(total, mul(source[at + 1], steps[1]))
+        if axes > 2:
+            total = add(total, mul(source[at + 2], steps[2]))
+        return add(total, source[at + axes])
+
+    @device
+    def den(source, at, steps):
+        plain = source[at + last + axes] == 1.0
+        for a in range(axes):
+            plain = plain and source[at + last + a] == 0.0
+        return 1.0 if plain else bracket(source, at, axes, steps), plain
+
+    @device
+    def points(source, s, b, k, i, j):
+        at = np.uint32(b) * coefficients  # seen to be positive, so not taken from the end
+        from_centre = steps(source, at, k, i, j)
+        below, plain = den(source, at, from_centre)
+        x = y = z = centred(source, at, 0, from_centre, below, plain)
+        if axes > 1:
+            y = centred(source, at, 1, from_centre, below, plain)
+        if axes > 2:
+            z = centred(source, at, 2, from_centre, below, plain)
+        return x, y, z
+
+    @device
+    def centred(source, at, row, steps, below, plain):
+        x = bracket(source, at, row, steps)
+        return add(x if plain else div(x, below), source[at + centres + row])
+
+    return Formula(rows, coefficients, steps, bracket, den, points)
 
 
 def splitter(given: type[Any], number: type[Any]) -> Any:

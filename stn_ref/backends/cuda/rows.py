@@ -29,8 +29,7 @@ class Axis(NamedTuple):
     plus: Any  # plus(a, b, w) = a + w b, of tuples
     put: Any  # put(array, at, step, tuple)
     total: Any  # total(f, Φ) = 1/Σk, and 1 for a kernel that does not normalise
-    drift: Any  # drift(f, Φ, tie, inverse) = Σk′/Σk, 0 likewise
-    drifts: Any  # drifts(f, Φ, inverse): a tuple, Σ∂k/∂Φ/Σk
+    drift: Any  # drift(f, Φ, tie, inverse) = Σk′/Σk, and a tuple, Σ∂k/∂Φ/Σk; 0 likewise
     normalises: bool
 
 
@@ -87,26 +86,19 @@ def _axis(kernel: Kernel, number: type[Any], normalises: bool, first: int, taps:
 
     @device
     def drift(f, phi, tie, inverse):
-        S = zero
+        S, by = zero, none
         if normalises:
-            for o in range(taps):
-                S += slope(f - number(first + o), phi, tie)
-        return S * inverse
-
-    @device
-    def drifts(f, phi, inverse):
-        S = none
-        if normalises:
-            for o in range(taps):
-                S = plus(S, by_phi(f - number(first + o), phi), inverse)
-        return S
+            for o in range(taps):  # one loop for both, or all slopes of an axis take registers
+                t = f - number(first + o)
+                S, by = S + slope(t, phi, tie), plus(by, by_phi(t, phi), inverse)
+        return S * inverse, by
 
     none = tuple(zero for _ in range(N))
-    parts = _of_tuples(N, number)
+    parts = of_tuples(N, number)
     phi, plus, put, cast = (device(parts[name]) for name in ("phi", "plus", "put", "cast"))
     return Axis(
         first, taps, max(abs(first), taps), N, of, slope, by_phi, phi, plus, put,
-        total, drift, drifts, normalises,
+        total, drift, normalises,
     )  # fmt: skip
 
 
@@ -158,7 +150,7 @@ def off_knots(number: type[Any]) -> Any:
 
 
 @cache
-def _of_tuples(n: int, number: type[Any]) -> dict[str, Any]:
+def of_tuples(n: int, number: type[Any]) -> dict[str, Any]:
     """What to do with tuples of n numbers, spelled out: no loop over a tuple compiles well."""
 
     def each(term: str) -> str:

@@ -6,10 +6,10 @@ second adds all in units of a power of two that belongs to it, a third turns the
 Contributions that are not finite go to dU itself as floats: ±∞ and NaN add up alike in any order.
 
 In single precision a sum has one int64. A contribution has 62 − log₂(taps · points of an image)
-bits in it, 35 for bicubic at 4K, and no number of them overflows: even if all are as large as the
-largest, the sum is at most 2⁶², half of what there is, should a pass round k otherwise than
-another. In double precision a second int64 holds the rest. (Float atomics take what is below the
-normal numbers of single precision for 0.)
+bits in it, 35 for bicubic at 4K, 36 for eight taps on 160 × 192 × 160, and no number of them
+overflows: even if all are as large as the largest, the sum is at most 2⁶², half of what there is,
+should a pass round k otherwise than another. In double precision a second int64 holds the rest.
+(Float atomics take what is below the normal numbers of single precision for 0.)
 """
 
 from __future__ import annotations
@@ -21,30 +21,20 @@ from numba import cuda
 
 from stn_ref.backends.cuda.device import device, function, int_of_double, int_of_float, signed
 from stn_ref.backends.cuda.forward import item
-from stn_ref.backends.cuda.points import place
-from stn_ref.backends.cuda.rows import EDGES, edges
 from stn_ref.backends.cuda.sizes import (
-    AXES,
-    B_STEP,
     BITS,
     C_STEP,
     CHANNELS,
     GRADIENT,
     GROUPS,
-    HEIGHT,
-    I_STEP,
-    IN,
-    J_STEP,
     LANES,
     OUT,
     POINTS,
     RULE,
-    START,
     TIE,
-    WIDTH,
 )
-from stn_ref.backends.cuda.taps import Taps
-from stn_ref.backends.scalars import is_finite, lost, pixel
+from stn_ref.backends.cuda.taps import Loop
+from stn_ref.backends.scalars import is_finite, lost
 
 PEAK, FIXED, FLOAT = "peak", "fixed", "float"
 
@@ -90,57 +80,55 @@ def deposit(way: str, number: type[Any], index: Any) -> Any:
     return {PEAK: peak, FIXED: fixed, FLOAT: floating}[way]
 
 
-def scatter(
-    way: str, x_taps: Taps, y_taps: Taps, points: Any, number: type[Any], index: Any
-) -> Any:
-    """The kernel for these rows and one way to deposit."""
-    count_x, phi_of_x, enter_x = x_taps.count, x_taps.phi, x_taps.enter
-    count_y, phi_of_y, enter_y = y_taps.count, y_taps.phi, y_taps.enter
-    value_x, counts_x, value_y, counts_y = x_taps.value, x_taps.counts, y_taps.value, y_taps.counts
-    to_y, where, part = AXES + EDGES + x_taps.parameters, place(index), item(index)
-    put, whole = deposit(way, number, index), signed(index)
+def scatter(way: str, of: Loop) -> Any:
+    """The kernel for these taps and one way to deposit."""
+    (enter_x, enter_y, enter_z), (pixel_x, pixel_y, pixel_z) = of.each("enter"), of.each("pixel")
+    (value_x, value_y, value_z), (count_x, count_y, count_z) = of.each("value"), of.each("count")
+    (counts_x, counts_y, counts_z), rows, where = of.each("counts"), of.rows, of.where
+    points, offset, index, whole = of.points, of.offset, of.index, signed(of.index)
+    part, put = item(index), deposit(way, of.number, index)
 
     def scatter_kernel(dV, source, reals, s, dU, peaks, sums):
         """Adds to dU, or to sums, or raises peaks; all flat."""
-        phi_x, phi_y = phi_of_x(reals, AXES), phi_of_y(reals, to_y)
-        edges_x, edges_y = edges(reals, AXES), edges(reals, to_y)
         rule, tie, groups, C, bits = s[RULE], s[TIE], s[GROUPS], s[CHANNELS], s[BITS]
         step, v_c = s[GRADIENT + C_STEP], s[OUT + C_STEP]
         work, all_work = cuda.grid(1), np.int64(s[POINTS]) * groups
         while work < all_work:
             p, g = part(work, s)
             work += cuda.gridsize(1)
-            b, i, j = where(p, s)
-            x, y = points(source, s, b, i, j)
-            if lost(x, rule) or lost(y, rule):
+            row_x, row_y, row_z = rows(reals)  # here, or they take registers all the time
+            b, k, i, j = where(p, s)
+            x, y, z = points(source, s, b, k, i, j)
+            if lost(x, rule) or lost(y, rule) or lost(z, rule):
                 continue
-            m_0, f_x, over_x = enter_x(x, s[IN + WIDTH], rule, phi_x, edges_x)
-            n_0, f_y, over_y = enter_y(y, s[IN + HEIGHT], rule, phi_y, edges_y)
-            v = whole(
-                s[OUT + START] + b * s[OUT + B_STEP] + i * s[OUT + I_STEP] + j * s[OUT + J_STEP]
-            )
-            to_b = whole(s[GRADIENT + START] + b * s[GRADIENT + B_STEP])
-            for o_y in range(count_y):
-                k_y, out = value_y(f_y, o_y, phi_y, edges_y, over_y)
-                if out and not counts_y(y, f_y, o_y, phi_y, tie, over_y):
+            m_0, at_x = enter_x(x, s, rule, row_x)
+            n_0, at_y = enter_y(y, s, rule, row_y)
+            l_0, at_z = enter_z(z, s, rule, row_z)
+            v = offset(OUT, s, b, k, i, j)
+            for o_z in range(count_z):
+                k_z, out = value_z(at_z, o_z, row_z)
+                if out and not counts_z(at_z, o_z, tie, row_z):
                     continue
-                n = pixel(n_0 + o_y, s[IN + HEIGHT], rule)
-                for o_x in range(count_x):
-                    k_x, out = value_x(f_x, o_x, phi_x, edges_x, over_x)
-                    if out and not counts_x(x, f_x, o_x, phi_x, tie, over_x):
+                l = pixel_z(l_0 + o_z, s, rule)
+                for o_y in range(count_y):
+                    k_y, out = value_y(at_y, o_y, row_y)
+                    if out and not counts_y(at_y, o_y, tie, row_y):
                         continue
-                    m = pixel(m_0 + o_x, s[IN + WIDTH], rule)
-                    if m < 0 or n < 0:
-                        continue
-                    w, at = (
-                        k_x * k_y,
-                        whole(to_b + n * s[GRADIENT + I_STEP] + m * s[GRADIENT + J_STEP]),
-                    )
-                    for lane in range(LANES):
-                        c = whole(g + lane * groups)
-                        if c < C:
-                            amount = dV[index(v + c * v_c)] * w
-                            put(dU, peaks, sums, index(at + c * step), amount, bits)
+                    n = pixel_y(n_0 + o_y, s, rule)
+                    for o_x in range(count_x):
+                        k_x, out = value_x(at_x, o_x, row_x)
+                        if out and not counts_x(at_x, o_x, tie, row_x):
+                            continue
+                        m = pixel_x(m_0 + o_x, s, rule)
+                        if m < 0 or n < 0 or l < 0:
+                            continue
+                        w = k_x * k_y * k_z
+                        at = offset(GRADIENT, s, b, l, n, m)
+                        for lane in range(LANES):
+                            c = whole(g + lane * groups)
+                            if c < C:
+                                amount = dV[index(v + c * v_c)] * w
+                                put(dU, peaks, sums, index(at + c * step), amount, bits)
 
     return scatter_kernel
 

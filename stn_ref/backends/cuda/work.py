@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,7 +42,7 @@ class Sampling(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Source points: the caller's xy, flat, or a matrix's coefficients (B, 13)."""
+    """Source points: the caller's xy, flat, or a matrix's coefficients, as of `points.Formula`."""
 
     where: str
     memory: Any
@@ -64,7 +65,7 @@ class Job(NamedTuple):
     """All that the kernels of one call share."""
 
     numbers: Numbers
-    axes: tuple[Axis, Axis]
+    axes: tuple[Axis, ...]
     sizes: Any
     reals: Any
     points: int
@@ -76,13 +77,13 @@ def job(
 ) -> Job:
     """Pack the numbers; V is V or dV."""
     wide = is_wide(*(array for array in (U, V, source.xy, dU) if array))
-    numbers = Numbers(dtype, source.dtype, source.where, wide)
+    numbers = Numbers(dtype, source.dtype, source.where, wide, len(options.kernels))
     left = options.tie in ("left", "central")
-    axes = [axis(k, numbers.number, left=left) for k in options.kernels]
-    B, H, W, C = V.shape
-    points, groups = B * H * W, -(-C // LANES)
-    planar = C == 1 or V.steps[2] < V.steps[3]
-    most = max(H * W * axes[0].taps * axes[1].taps, 1)  # contributions to one pixel
+    axes = tuple(axis(k, numbers.number, left=left) for k in options.kernels)
+    B, *sides, C = V.shape
+    points, groups = B * prod(sides), -(-C // LANES)
+    planar = C == 1 or V.steps[-2] < V.steps[-1]
+    most = max(prod(sides) * prod(a.taps for a in axes), 1)  # contributions to one pixel
     entries: dict[int, Any] = {POINTS: points, GROUPS: groups, CHANNELS: C, PLANAR: planar}
     entries |= {RULE: RULES[options.padding], TIE: TIES[options.tie]}
     entries |= {BITS: 62 - (most - 1).bit_length(), IN: _sizes(U), OUT: _sizes(V)}
@@ -90,26 +91,22 @@ def job(
         entries[XY] = _sizes(source.xy)
     if dU:
         entries[GRADIENT] = _sizes(dU)
-    x, y = (numbers_of(k, numbers.number) for k in options.kernels)
-    return Job(
-        numbers,
-        (axes[0], axes[1]),
-        packed(entries, wide),
-        launch.reals([options.fill, *x, *y], numbers.number),
-        points,
-        groups,
-    )
+    reals = [options.fill, *(r for k in options.kernels for r in numbers_of(k, numbers.number))]
+    whole = packed(entries, wide)
+    return Job(numbers, axes, whole, launch.reals(reals, numbers.number), points, groups)
 
 
 def _sizes(array: Flat) -> tuple[int, ...]:
-    return array.start, *array.steps, *array.shape[1:3]
+    """The array as that of a volume: axes that it lacks have the step 0 and the side 1."""
+    lacks, (b, *steps) = 5 - len(array.shape), array.steps
+    return array.start, b, *[0] * lacks, *steps, *[1] * lacks, *array.shape[1:-1]
 
 
 def run_forward(
     U: Flat, V: Result, source: Source, options: Sampling, dtype: Any, stream: Any
 ) -> None:
     """Fill V."""
-    if not np.prod(V.shape):
+    if not prod(V.shape):
         return
     j = job(U, V.flat, source, options, dtype)
     run = kernel("forward", j.numbers, j.axes)
@@ -121,25 +118,26 @@ def run_backward(
     dV: Flat, U: Flat, dU: Result, source: Source, options: Sampling, dtype: Any, stream: Any,
     dxy: Any, deterministic: bool,
 ) -> tuple[Array, Array]:  # fmt: skip
-    """Fill dU and dxy, flat; ∂L/∂ the nine coefficients of each image, and dΦ, both on the host."""
+    """Fill dU and dxy, flat; ∂L/∂ the formula's rows of each image, and dΦ, both on the host."""
     parameters = sum(len(k.Phi) for k in options.kernels)
-    images = dV.shape[0]
-    if not np.prod(dV.shape):
+    images, rows = dV.shape[0], len(options.kernels) + 1
+    if not prod(dV.shape):
         if dxy is not None:  # there may be points, if no channels
             cleared(dxy, stream)
-        return np.zeros((images, 9)), np.zeros(parameters)
+        return np.zeros((images, rows, rows)), np.zeros(parameters)
     j = job(U, dV, source, options, dtype, dU.flat)
     dphi = dU.scratch(parameters * j.points, dtype)
     run = kernel("pulls", j.numbers, j.axes)
     start(run, j.points, stream, dV.memory, U.memory, source.memory, j.reals, j.sizes, dxy, dphi)
     give(dV, dU, source, j, stream, deterministic)
-    dA, dPhi = np.zeros((images, 9)), np.zeros(parameters)
+    dA, dPhi = np.zeros((images, rows, rows)), np.zeros(parameters)
     if source.where == MATRIX:
         pieces = -(-(j.points // images) // POINTS_PER_BLOCK)
-        partial = dU.scratch(images * pieces * 9, dtype)
+        partial = dU.scratch(images * pieces * rows * rows, dtype)
         run = kernel("moments", j.numbers)
         launch.blocks(run, images * pieces, 1, stream, dxy, source.memory, j.sizes, partial)
-        dA = fetched(partial, stream).reshape(images, pieces, 9).sum(axis=1)
+        dA = fetched(partial, stream).reshape(images, pieces, rows, rows).sum(axis=1)
+        dA = np.roll(dA, -1, axis=-1)  # the constant's come first there
     if parameters:
         pieces = -(-j.points // POINTS_PER_BLOCK)
         partial = dU.scratch(parameters * pieces, dtype)
@@ -151,7 +149,7 @@ def run_backward(
 
 def give(dV: Flat, dU: Result, source: Source, j: Job, stream: Any, deterministic: bool) -> None:
     """Eq. 6 into dU, which holds zeros."""
-    number, size, work = j.numbers.number, int(np.prod(dU.shape)), j.points * j.groups
+    number, size, work = j.numbers.number, prod(dU.shape), j.points * j.groups
     dense = dU.flat.memory
 
     def run(way: str, peaks: Any, sums: Any) -> None:
