@@ -38,7 +38,7 @@ GROUPS = {
     "Networks": ["stn_ref.nn"],
     "Data": ["stn_ref.data"],
     "The oracle": ["stn_ref.oracle", "stn_ref.oracle.torch", "stn_ref.oracle.onnx"],
-    "Pictures": ["stn_ref.plots", "stn_ref.diagrams", "stn_ref.films"],
+    "Pictures": ["stn_ref.plots", "stn_ref.diagrams", "stn_ref.films", "stn_ref.solids"],
 }
 # helpers, what a package exports, and commands, whose reference is --help
 HIDDEN = re.compile(
