@@ -190,7 +190,7 @@ def _forward(
     padding_rule(padding)
     fill = fill_value(fill, padding)
     U, V = _deep(_strided(U)), _deep(V)
-    units = tiling(V.shape[1:4])[-1] * len(V) if V.size else 0
+    units = tiling(V.shape[1:4], axes)[-1] * len(V) if V.size else 0
     rows, taps, hat = _rows(kernels, left=False)
     arguments = (U, axes, where, RULES[padding], *rows, hat, fill, V)
     run("forward", U.dtype, units, V.size * taps, (), arguments)
@@ -214,7 +214,7 @@ def _backward(
     rows, taps, hat = _rows(kernels, left=checked_tie(tie, kernels) in ("left", "central"))
     dU = _alike(U, U.shape, np.zeros)
     U, dV = _deep(_strided(U)), _deep(_strided(dV))
-    chunks, phis = tiling(dV.shape[1:4])[-1], [len(k.Phi) for k in kernels]
+    chunks, phis = tiling(dV.shape[1:4], axes)[-1], [len(k.Phi) for k in kernels]
     dA = np.zeros((len(U), chunks, axes + 1, axes + 1))
     dPhi = np.zeros((len(U), chunks, sum(phis)))
     work = dV.size * taps

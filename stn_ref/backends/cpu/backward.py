@@ -98,7 +98,7 @@ def backward(
     source_steps, target_steps = (side_steps, side_steps) if turned else (steps, dU_steps)
     source_leap, target_leap = (side_leap, side_leap) if turned else (leap, dU_leap)
     simple = hat and rule <= CLIP and tie <= RIGHT
-    cut = tiling(out)
+    cut = tiling(out, axes)
     chunks, wide = cut[-1], cut[-1] > 1
     for unit in range(first, last):
         b, stripe = unit // stripes, unit % stripes

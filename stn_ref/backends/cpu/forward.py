@@ -82,7 +82,7 @@ def forward(first, last, U, axes, where, rule, row_x, row_y, row_z, hat, fill, V
     if turned:
         source_steps, source_leap = (0, size[2] * C, C, 1), size[1] * size[2] * C if deep else 0
     simple = hat and rule <= CLIP  # `hat_slots` takes any point
-    cut = tiling(out)
+    cut = tiling(out, axes)
     chunks, wide = cut[-1], cut[-1] > 1
     at, held = -1, -1
     for unit in range(first, last):

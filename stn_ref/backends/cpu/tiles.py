@@ -17,12 +17,12 @@ DEEP, TALL = 8, 8  # the most slices, and lines of each, in a volume's tile that
 
 
 @register_jitable
-def tiling(out):
+def tiling(out, axes):
     """How an output (D', H', W') is cut.
 
-    A narrow map is cut as it lies in memory, as if it were one row. A wide one is cut into squares,
-    or nearly, and a volume into cubes: their windows, wherever they lie and however turned, are
-    near each other.
+    A narrow map is cut as it lies in memory, as if it were one row, which a signal is. A wide one
+    is cut into squares, or nearly, and a volume into cubes: their windows, wherever they lie and
+    however turned, are near each other.
     Returns the slices, rows and columns of a tile, those of what is cut, how many tiles lie down
     and across, and in all.
     """
@@ -32,7 +32,7 @@ def tiling(out):
         slices = part(depth, DEEP)
         rows = part(height, TALL if depth >= DEEP else CHUNK // slices // TALL)
         columns = part(width, CHUNK // (slices * rows))
-    elif width <= NARROW:
+    elif width <= NARROW or axes == 1:
         height, width, rows, columns = 1, height * width, 1, CHUNK
     else:
         columns = part(width, SIDE)
