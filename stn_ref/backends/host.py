@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -44,24 +46,43 @@ def checked_theta(theta: Array, U: Array, transformation: Transformation, backen
     return theta
 
 
-def extents(size: Size, source: Size, align_corners: bool) -> list[float]:
-    """c̃ of the input and of the output, (x, y) each."""
-    return [half_extent(side, align_corners) for side in (*source[::-1], *size[::-1])]
+def coefficients(
+    theta: Array, transformation: Transformation, size: Size, source: Size, align_corners: bool
+) -> Array:
+    """What multiplies j − c′_x and i − c′_y in the centred formula, and what is added.
+
+    Returns (B, 3, 3), float64: h₁₁ r_xx, h₁₂ r_xy and c̃_x h₁₃, then y's, then den's.
+    """
+    with np.errstate(all="ignore"):
+        H = matrices(in_double(theta, transformation), transformation, len(size))
+        return np.ascontiguousarray(H * _ratios(size, source, align_corners))
 
 
-def over(numerator: float, denominator: float) -> float:
-    """A ratio; over 0 it is 0."""
-    return numerator / denominator if denominator else 0.0
+@lru_cache(maxsize=256)
+def _ratios(size: Size, source: Size, align_corners: bool) -> Array:
+    """r_xx, r_xy and c̃_x, then y's, then those of den; a ratio over 0 is 0."""
+    ins, outs = _extents(size, source, align_corners)
+    return np.array([[e / out if out else 0.0 for out in outs] + [e] for e in ins])
 
 
 def theta_gradient(
-    dA: Array, extents: list[float] | Array, theta: Array, transformation: Transformation
+    dA: Array,
+    theta: Array,
+    transformation: Transformation,
+    size: Size,
+    source: Size,
+    align_corners: bool,
 ) -> Array:
-    """dtheta, in θ's dtype, from ∂L/∂ the coefficients of the centred formula, dA (B, 3, 3)."""
-    ins, outs = extents[: len(extents) // 2], extents[len(extents) // 2 :]
+    """dtheta, in θ's dtype, from ∂L/∂ the rows of the centred formula, dA (B, 3, 3)."""
+    ins, outs = _extents(size, source, align_corners)
     with np.errstate(all="ignore"):
-        inverse = [*(over(1.0, out) for out in outs), 1.0]
-        dmatrix = dA * np.outer([*ins, 1.0], inverse)
+        dmatrix = dA * np.outer(ins, [*(1 / out if out else 0.0 for out in outs), 1.0])
         assert transformation.matrix_backward is not None
         dtheta = transformation.matrix_backward(dmatrix, in_double(theta, transformation))
         return np.asarray(dtheta).astype(theta.dtype, copy=False)
+
+
+def _extents(size: Size, source: Size, align_corners: bool) -> tuple[list[float], list[float]]:
+    """c̃_x, c̃_y of the input, and 1 for den; c̃′_x, c̃′_y of the output."""
+    ins, outs = ([half_extent(S, align_corners) for S in sides[::-1]] for sides in (source, size))
+    return [*ins, 1.0], outs

@@ -21,11 +21,11 @@ from stn_ref.backends.cpu.tiles import tiling
 from stn_ref.backends.host import (
     checked_map,
     checked_theta,
+    coefficients,
     double_at_most,
-    extents,
     theta_gradient,
 )
-from stn_ref.backends.pixels import in_double, matrices, source_pixels, source_pixels_backward
+from stn_ref.backends.pixels import source_pixels, source_pixels_backward
 from stn_ref.backends.scalars import RULES, TIES
 from stn_ref.equations import AFFINE, BILINEAR, Transformation
 from stn_ref.equations.arguments import (
@@ -149,31 +149,29 @@ def transform_backward(
     where = _by_matrix(theta, transformation, size, source, align_corners)
     dU, dA, _ = _backward(dV, U, where, NO_POINTS64, kernel, padding, fill, tie)
     with np.errstate(all="ignore"):
-        return dU, theta_gradient(dA.sum(axis=1), where[2], theta, transformation)
+        ends = size, source, align_corners
+        return dU, theta_gradient(dA.sum(axis=1), theta, transformation, *ends)
 
 
 NO_POINTS32, NO_POINTS64 = np.empty((0,) * 5, np.float32), np.empty((0,) * 5)
-NO_MATRIX, NO_EXTENTS = np.empty((0, 3, 3)), np.empty(0)
-Where = tuple[int, Array, Array, Array, Array]  # see `chunks.find_points`
+NO_MATRIX = np.empty((0, 3, 3))
+Where = tuple[int, Array, Array, Array]  # see `chunks.find_points`
 
 
 def _given(xy: Array) -> Where:
     """Points from the caller's array, as the kernels take them."""
     xy = _deep(_strided(xy))
     if xy.dtype == np.float32:
-        return SINGLE, NO_MATRIX, NO_EXTENTS, xy, NO_POINTS64
-    return DOUBLE, NO_MATRIX, NO_EXTENTS, NO_POINTS32, xy
+        return SINGLE, NO_MATRIX, xy, NO_POINTS64
+    return DOUBLE, NO_MATRIX, NO_POINTS32, xy
 
 
 def _by_matrix(
     theta: Array, transformation: Transformation, size: Size, source: Size, align_corners: bool
 ) -> Where:
     """Points from a matrix, as the kernels take them."""
-    with np.errstate(all="ignore"):
-        H = matrices(in_double(theta, transformation), transformation, len(source))
-    H = np.ascontiguousarray(H, np.float64)
-    found = np.array(extents(size, source, align_corners))
-    return MATRIX, H, found, NO_POINTS32, NO_POINTS64
+    A = coefficients(theta, transformation, size, source, align_corners)
+    return MATRIX, A, NO_POINTS32, NO_POINTS64
 
 
 def _forward(

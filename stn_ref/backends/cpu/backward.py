@@ -38,7 +38,7 @@ from stn_ref.backends.cpu.pairs import (
     unbox,
 )
 from stn_ref.backends.cpu.points import (
-    coefficients,
+    formula,
     lattice,
     matrix_points_backward,
     places,
@@ -111,10 +111,10 @@ def backward(
             turn(side, np.intp(0), C, memory, begin, steps[3], C, size[0] * size[1] * size[2])
             dU_side[:] = 0
             dU_image = dU_side, 0, side_steps, side_leap
+        following = tile_at(0, cut)
         for chunk in range(chunks):
-            tile = tile_at(chunk, cut)
+            tile, following = following, tile_after(chunk, cut)
             n = tile[1] * tile[2]
-            following = tile_after(chunk, cut)
             mine = chunk * stripes // chunks == stripe
             if where[0] == MATRIX:
                 lattice(tile, out, axes, ji)
@@ -253,13 +253,11 @@ def backward(
                 for q in range(n):
                     dPhi[b, chunk, a] += pull[section + q]
             if where[0] == MATRIX:
-                for axis in range(axes):
-                    slope, of = dxy[axis * CHUNK :], pull[(z if axis == 2 else axis) * CHUNK :]
-                    for q in range(n):
-                        slope[q] = of[q]
-                matrix_points_backward(
-                    coefficients(where[1][b], where[2]), ji, n, axes, dxy, dA[b, chunk]
-                )
+                for q in range(n):
+                    dxy[q], dxy[CHUNK + q] = pull[q], pull[CHUNK + q]
+                for q in range(n if deep else 0):
+                    dxy[2 * CHUNK + q] = pull[z * CHUNK + q]
+                matrix_points_backward(formula(where[1][b]), ji, n, axes, dxy, dA[b, chunk])
             elif where[0] == SINGLE:
                 store(pull, z, tile, dxy32[b])
             else:

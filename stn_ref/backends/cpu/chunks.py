@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from stn_ref.backends.cpu.flat import LANES, fetch_block, flat, inner
-from stn_ref.backends.cpu.points import coefficients, grid_points, matrix_points
+from stn_ref.backends.cpu.points import formula, grid_points, matrix_points
 from stn_ref.backends.cpu.rows import CHUNK
 from stn_ref.backends.cpu.slots import hat_slots, row_slots
 from stn_ref.backends.cpu.tiles import fetch_tile, line
@@ -56,10 +56,9 @@ def find_points(where, b, tile, following, size, ji, xy, xy32):
 
     Returns whether they are in xy32, and not in xy.
     """
-    source, H, extents, given32, given64 = where
+    source, A, given32, given64 = where
     if source == MATRIX:
-        rows = coefficients(H[b], extents)
-        matrix_points(rows, size, ji, tile[1] * tile[2], H.shape[1] - 1, xy)
+        matrix_points(formula(A[b]), size, ji, tile[1] * tile[2], A.shape[1] - 1, xy)
     elif source == SINGLE:
         grid_points(given32, b, tile, following, xy32)
     else:

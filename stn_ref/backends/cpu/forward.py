@@ -85,15 +85,17 @@ def forward(first, last, U, axes, where, rule, row_x, row_y, row_z, hat, fill, V
     cut = tiling(out, axes)
     chunks, wide = cut[-1], cut[-1] > 1
     at, held = -1, -1
+    tile = following = tile_at(0, cut)
     for unit in range(first, last):
         chunk, b = (unit % chunks, unit // chunks) if turned or wide else (unit // B, unit % B)
-        tile = tile_at(chunk, cut)
-        n = tile[1] * tile[2]
-        if chunk != at and where[0] == MATRIX:
-            lattice(tile, out, axes, ji)
+        if chunk != at:
+            tile, following = tile_at(chunk, cut), tile_after(chunk, cut)
+            if where[0] == MATRIX:
+                lattice(tile, out, axes, ji)
             at = chunk
+        n = tile[1] * tile[2]
         begin, V_begin = start + b * steps[0], V_start + b * V_steps[0]
-        single = find_points(where, b, tile, tile_after(chunk, cut), size, ji, xy, xy32)
+        single = find_points(where, b, tile, following, size, ji, xy, xy32)
         if single and not (fast and simple):
             widen(xy32, n, axes, xy)
         odd = not fast

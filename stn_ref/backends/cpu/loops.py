@@ -39,7 +39,7 @@ def loop(name: str, dtype: np.dtype[Any]) -> Any:
     read, write = types.Array(value, 5, "A", readonly=True), types.Array(value, 5, "A")
     xy = [types.Array(t, 5, "A", readonly=True) for t in (types.float32, d)]
     row_type = types.Tuple((i, types.Array(d, 1, "C"), i, i, d))
-    where = types.Tuple((i, types.Array(d, 3, "C", readonly=True), types.Array(d, 1, "C"), *xy))
+    where = types.Tuple((i, types.Array(d, 3, "C", readonly=True), *xy))
     rows = [row_type, row_type, row_type, types.boolean]
     if name.startswith("forward"):
         signature = [i, i, read, i, where, i, *rows, d, write]

@@ -39,29 +39,23 @@ def lattice(tile, out, axes, ji):
 
 
 @inner
-def coefficients(H, extents):
-    """The centred formula's rows, for x, y, z and den: what multiplies j − c′_x, i − c′_y and
-    k − c′_z, and what is added. Those of an axis that is not there are 0.
+def formula(A):
+    """The centred formula's rows, for x, y, z and den, of an image's coefficients A.
 
-    extents  c̃_x, c̃_y and c̃_z of the input, then of the output
+    A row multiplies j − c′_x, i − c′_y and k − c′_z, and adds its last; that of an axis which is
+    not there is 0, and so is what multiplies it.
     """
-    n = len(H) - 1
-    x = coefficient_row(H, 0, extents[0], extents[n:])
-    y = coefficient_row(H, 1, extents[1], extents[n:]) if n > 1 else (0.0, 0.0, 0.0, 0.0)
-    z = coefficient_row(H, 2, extents[2], extents[n:]) if n > 2 else (0.0, 0.0, 0.0, 0.0)
-    return x, y, z, coefficient_row(H, n, 1.0, extents[n:])
+    n = len(A) - 1
+    nothing = (0.0, 0.0, 0.0, 0.0)
+    y, z = formula_row(A, 1) if n > 1 else nothing, formula_row(A, 2) if n > 2 else nothing
+    return formula_row(A, 0), y, z, formula_row(A, n)
 
 
 @inner
-def coefficient_row(H, k, extent, outs):
-    """h₁₁ r_xx, h₁₂ r_xy, h₁₃ r_xz and c̃_x h₁₄ of row k."""
-    n = len(H) - 1
-    return (
-        H[k, 0] * (extent / outs[0] if outs[0] != 0 else 0.0),
-        H[k, 1] * (extent / outs[1] if outs[1] != 0 else 0.0) if n > 1 else 0.0,
-        H[k, 2] * (extent / outs[2] if outs[2] != 0 else 0.0) if n > 2 else 0.0,
-        extent * H[k, n],
-    )
+def formula_row(A, k):
+    """Row k, four numbers long."""
+    n = len(A) - 1
+    return A[k, 0], A[k, 1] if n > 1 else 0.0, A[k, 2] if n > 2 else 0.0, A[k, n]
 
 
 @inner
@@ -108,11 +102,31 @@ def matrix_points(rows, size, ji, n, axes, xy):
 
 @inner
 def matrix_points_backward(rows, ji, n, axes, dxy, sums):
-    """∂L/∂ the formula's rows of a chunk, (3, 3); 0 from a point whose den is 0.
+    """∂L/∂ the formula's rows of a chunk, (n + 1, n + 1); 0 from a point whose den is 0.
 
     dxy holds dx and dy, and dz; the section after them is filled with ∂L/∂den. There is room for
     brackets in the fifth and for den in the sixth.
     """
+    if axes == 2 and not divides(rows):  # what there is most of, in one loop
+        (a, b, _, c), (d, e, _, f) = rows[0], rows[1]
+        for q in range(n):
+            dx, dy = dxy[q], dxy[CHUNK + q]
+            x = 0.0 if dx == 0 else dx * (a * ji[q] + b * ji[CHUNK + q] + c)
+            y = 0.0 if dy == 0 else dy * (d * ji[q] + e * ji[CHUNK + q] + f)
+            dxy[2 * CHUNK + q] = -(x + y)
+    else:
+        add_dden(rows, ji, n, axes, dxy)
+    for r in range(axes + 1):
+        sums[r, 0], down, sums[r, axes] = _moments(dxy[r * CHUNK :], ji, n)
+        if axes > 1:
+            sums[r, 1] = down
+        if axes == 3:
+            sums[r, 2] = _moment(dxy[r * CHUNK :], ji[2 * CHUNK :], n)
+
+
+@inner
+def add_dden(rows, ji, n, axes, dxy):
+    """∂L/∂den after dx, dy and dz, which are divided by den, on any number of axes."""
     dden, bracket, den = dxy[axes * CHUNK :], dxy[4 * CHUNK :], dxy[5 * CHUNK :]
     divided = divides(rows)
     if divided:
@@ -129,12 +143,6 @@ def matrix_points_backward(rows, ji, n, axes, dxy, sums):
         dden[q] = -dden[q]
     for q in range(n if divided else 0):
         dden[q] *= 0.0 if den[q] == 0 else 1 / den[q]
-    for r in range(axes + 1):
-        sums[r, 0], down, sums[r, axes] = _moments(dxy[r * CHUNK :], ji, n)
-        if axes > 1:
-            sums[r, 1] = down
-        if axes == 3:
-            sums[r, 2] = _moment(dxy[r * CHUNK :], ji[2 * CHUNK :], n)
 
 
 @njit(fastmath={"reassoc", "nsz"}, no_cpython_wrapper=True, no_cfunc_wrapper=True)

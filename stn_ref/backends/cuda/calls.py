@@ -22,12 +22,11 @@ from stn_ref.backends.cuda.work import Sampling, from_grid, from_matrix
 from stn_ref.backends.host import (
     checked_map,
     checked_theta,
+    coefficients,
     double_at_most,
-    extents,
-    over,
     theta_gradient,
 )
-from stn_ref.backends.pixels import in_double, matrices, source_pixels, source_pixels_backward
+from stn_ref.backends.pixels import source_pixels, source_pixels_backward
 from stn_ref.equations import Transformation
 from stn_ref.equations.arguments import (
     Array,
@@ -125,8 +124,8 @@ def transform_backward(
         dxy = dU.scratch(many, u.dtype if matrix else np.float64)
         dA, _ = _back(dV, U, dU, source, options, stream, dxy, wanted.deterministic)
         if matrix:
-            ends = extents(size, source_size, align_corners)
-            dtheta = theta_gradient(dA, ends, parameters, transformation)
+            ends = size, source_size, align_corners
+            dtheta = theta_gradient(dA, parameters, transformation, *ends)
         else:
             pulls = work.fetched(dxy, stream)[:many]
             dtheta = source_pixels_backward(
@@ -156,13 +155,10 @@ def _source(
     if not has_matrix(transformation):
         xy = source_pixels(theta, transformation, size, source, align_corners)
         return from_grid(xy, np.float64, stream)
-    with np.errstate(all="ignore"):
-        H = matrices(in_double(theta, transformation), transformation, len(size))
-        ins, outs = np.split(np.array(extents(size, source, align_corners)), 2)
-        ratios = [[*(over(e, r) for r in outs), e] for e in (*ins, 1.0)]
-        rows = (H.astype(np.float64) * np.array(ratios)).reshape(len(H), (len(ins) + 1) ** 2)
+    rows = coefficients(theta, transformation, size, source, align_corners)
     centres = [centre(s) for s in (*source[::-1], *size[::-1])]
-    return from_matrix(np.hstack([rows, np.tile(centres, (len(H), 1))]))
+    rows = rows.reshape(len(rows), rows.shape[1] ** 2)
+    return from_matrix(np.hstack([rows, np.tile(centres, (len(rows), 1))]))
 
 
 def _together(arrays: dict[str, Any]) -> str | None:
