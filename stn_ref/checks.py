@@ -22,12 +22,10 @@ from stn_ref.cases import (
     FAMILIES,
     FEW,
     KERNELS,
-    MESH,
     SIZE,
     SIZES,
     SOURCE,
     TIES,
-    TRANSFORMATIONS,
     busy_layers,
     facets,
     fill_of,
@@ -46,8 +44,6 @@ from stn_ref.gradcheck import Report, check_gradients
 from stn_ref.knots import no_crossing, sampler_knots, sampler_pieces
 
 Check = Callable[[Generator], Report]
-
-__all__ = ["KERNELS", "MESH", "TRANSFORMATIONS", "all_checks", "on_knots"]
 
 
 def all_checks() -> Iterator[tuple[str, Check]]:
