@@ -571,7 +571,9 @@ def test_a_volume_turned_about_z_is_its_slices_turned(rng):
 
 
 @every
-@pytest.mark.parametrize("made", [eq.affine, eq.translation, "composed"], ids=str)
+@pytest.mark.parametrize(
+    "made", [eq.affine, eq.translation, "composed"], ids=["affine", "translation", "composed"]
+)
 def test_theta_to_v_and_back_agrees_with_differences(axes, made, rng):
     composed = made == "composed"
     transformation = eq.compose(eq.affine(axes), eq.attention(axes)) if composed else made(axes)

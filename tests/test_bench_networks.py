@@ -88,7 +88,9 @@ def test_a_wrong_gradient_is_named(leaf):
 
 
 @pytest.mark.parametrize(
-    "options", [{"transformation": PROJECTIVE}, {"kernel": keys()}, {"padding": "border"}], ids=str
+    "options",
+    [{"transformation": PROJECTIVE}, {"kernel": keys()}, {"padding": "border"}],
+    ids=["projective", "keys", "border"],
 )
 def test_torch_has_no_other_transformer(options):
     pytest.importorskip("torch")
