@@ -123,7 +123,7 @@ CASES = {
     "units": (
         lambda: eq.initial_layers(np.random.default_rng(0), 3, (-3,), [1.0]),
         ValueError,
-        "a layer has -3 units",
+        "units is -3; expected an integer of at least 0",
     ),
     "xy of a signal": (sample(SIGNAL), ValueError, "expected (B, W', 1), last axis 1, (x)"),
     "xy of a volume": (sample(VOLUME), ValueError, "expected (B, D', H', W', 3), last axis 3"),
