@@ -45,7 +45,7 @@ def checked_theta(theta: Array, U: Array, transformation: Transformation, backen
 
 
 def extents(size: Size, source: Size, align_corners: bool) -> list[float]:
-    """c̃ of the input and of the output, (x, y) each."""
+    """c̃ of the input's axes, x first, then of the output's."""
     return [half_extent(side, align_corners) for side in (*source[::-1], *size[::-1])]
 
 
@@ -57,7 +57,7 @@ def over(numerator: float, denominator: float) -> float:
 def theta_gradient(
     dA: Array, extents: list[float] | Array, theta: Array, transformation: Transformation
 ) -> Array:
-    """dtheta, in θ's dtype, from ∂L/∂ the coefficients of the centred formula, dA (B, 3, 3)."""
+    """dtheta, in θ's dtype, from ∂L/∂ the centred formula's coefficients, dA (B, n + 1, n + 1)."""
     ins, outs = extents[: len(extents) // 2], extents[len(extents) // 2 :]
     with np.errstate(all="ignore"):
         inverse = [*(over(1.0, out) for out in outs), 1.0]
