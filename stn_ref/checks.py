@@ -6,7 +6,7 @@ Points are off the knots, where each derivative has one value, unless a name say
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -22,12 +22,10 @@ from stn_ref.cases import (
     FAMILIES,
     FEW,
     KERNELS,
-    MESH,
     SIZE,
     SIZES,
     SOURCE,
     TIES,
-    TRANSFORMATIONS,
     busy_layers,
     facets,
     fill_of,
@@ -41,13 +39,9 @@ from stn_ref.cases import (
 from stn_ref.equations.arguments import Array
 from stn_ref.equations.lattice import each_point
 from stn_ref.equations.transformation import has_matrix, named
-from stn_ref.forward_checks import forward_checks
+from stn_ref.forward_checks import Check, forward_checks
 from stn_ref.gradcheck import Report, check_gradients
 from stn_ref.knots import no_crossing, sampler_knots, sampler_pieces
-
-Check = Callable[[Generator], Report]
-
-__all__ = ["KERNELS", "MESH", "TRANSFORMATIONS", "all_checks", "on_knots"]
 
 
 def all_checks() -> Iterator[tuple[str, Check]]:

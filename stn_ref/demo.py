@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 import stn_ref
 from stn_ref import equations as eq
-from stn_ref.checks import MESH, all_checks
+from stn_ref.cases import MESH
+from stn_ref.checks import all_checks
 from stn_ref.data import digits
 from stn_ref.equations.arguments import Array, Size
 from stn_ref.equations.localisation import Layer

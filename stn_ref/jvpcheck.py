@@ -34,7 +34,10 @@ def check_jvp(
     """
     generator(rng)
     xs = [precise(k, x) for k, x in enumerate(inputs)]
-    lines = [(np.max(np.abs(x), initial=0) or 1.0) * rng.uniform(0, 1, x.shape) for x in xs]
+    lines = [
+        np.asarray((np.max(np.abs(x), initial=0) or 1.0) * rng.uniform(0, 1, x.shape), x.dtype)
+        for x in xs
+    ]
 
     def along(*steps: Array) -> Any:
         return f(*(x + s[0] * line for x, s, line in zip(xs, steps, lines, strict=True)))

@@ -32,9 +32,10 @@ def slices(U: Array, ax: Axes, depths: Iterable[int], title: str = "") -> Axes:
 
 
 def solid(U: Array, ax: Any, title: str = "", *, least: float = 0.4) -> Any:
-    """A volume (D, H, W, C) in space, x to the right, y down and z away: its larger voxels.
+    """A volume (D, H, W, C) in space, x to the right, y down and z away; its first channel.
 
-    ax  Matplotlib's, with projection="3d"
+    ax     Matplotlib's, with projection="3d"
+    least  voxels above it are drawn
     """
     sides = shaped("U", U, ("D", "H", "W", "C")).shape[:3]
     z, y, x = np.nonzero(U[..., 0] > least)

@@ -11,14 +11,14 @@ from math import prod
 
 import numpy as np
 
-from stn_ref import backends, checks
+from stn_ref import backends, cases
 from stn_ref import equations as eq
 from stn_ref.backends import reference
 from stn_ref.equations.kernels import per_axis
 from tests.simulator import SIMULATED
 
 KERNELS = (
-    *checks.KERNELS,
+    *cases.KERNELS,
     eq.keys(-0.5),
     eq.hat(1),
     eq.hat(2.3),

@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from stn_ref import checks
+from stn_ref import cases
 from stn_ref import equations as eq
 from stn_ref.oracle import strategies
 from tests.conformance import KERNELS
@@ -22,8 +22,8 @@ PARTITIONS_OF_UNITY = (
     eq.normalised(eq.gaussian(0.4)),
 )
 
-VERTICES, TRIANGLES = checks.MESH
-TRANSFORMATIONS = checks.TRANSFORMATIONS
+VERTICES, TRIANGLES = cases.MESH
+TRANSFORMATIONS = cases.TRANSFORMATIONS
 WITH_MATRIX = tuple(t for t in TRANSFORMATIONS if t.matrix is not None)
 AFFINE_FAMILY = TRANSFORMATIONS[:5]
 

@@ -98,6 +98,13 @@ CASES = {
         TypeError,
         "transformation is 'affine'; expected one such as AFFINE",
     ),
+    "a module's transformation by name": (
+        lambda: eq.spatial_transformer(
+            U, [(np.ones((30, 6)), np.ones(6))], transformation="affine"
+        ),
+        TypeError,
+        "transformation is 'affine'; expected one such as AFFINE",
+    ),
     "a size of one number": (lambda: eq.target_grid(np.array(5)), TypeError, "two integers"),
     "a as text": (lambda: eq.keys("0.5"), TypeError, "a is '0.5'; expected a number"),
     "no width": (lambda: eq.hat(None), TypeError, "width is None; expected a number"),
@@ -116,7 +123,7 @@ CASES = {
     "units": (
         lambda: eq.initial_layers(np.random.default_rng(0), 3, (-3,), [1.0]),
         ValueError,
-        "a layer has -3 units",
+        "units is -3; expected an integer of at least 0",
     ),
     "xy of a signal": (sample(SIGNAL), ValueError, "expected (B, W', 1), last axis 1, (x)"),
     "xy of a volume": (sample(VOLUME), ValueError, "expected (B, D', H', W', 3), last axis 3"),

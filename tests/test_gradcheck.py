@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from stn_ref import check_gradients, checks, forward_checks
+from stn_ref import cases, check_gradients, checks, forward_checks
 from stn_ref import equations as eq
 from stn_ref.checks import all_checks, on_knots
 from stn_ref.equations import BILINEAR, hat, sample, sample_backward
@@ -36,26 +36,26 @@ def test_every_gradient_in_the_package_agrees_with_differences(name, rng):
 def test_the_table_covers_what_it_says(rng, monkeypatch):
     """Every kernel, padding and transformation there is; dΦ where there is a Φ."""
     rows = {eq.INTEGER, eq.BILINEAR, eq.bspline(2), eq.bspline(3)}
-    assert rows <= set(checks.KERNELS)
-    families = {kernel.name.rstrip("0123456789") for kernel in checks.KERNELS}
+    assert rows <= set(cases.KERNELS)
+    families = {kernel.name.rstrip("0123456789") for kernel in cases.KERNELS}
     assert families >= {"keys", "hat", "gaussian", "lanczos", "normalised hat"}
     names = " ".join(CHECKS)
     for record in vars(eq).values():
         if isinstance(record, eq.Transformation):
-            assert record in checks.TRANSFORMATIONS
+            assert record in cases.TRANSFORMATIONS
     for made in ("piecewise affine", "thin plate spline", "after"):
         assert made in names
-    for kernel in checks.KERNELS:
+    for kernel in cases.KERNELS:
         for padding in eq.PADDINGS:
             name = f"{kernel.name}, {padding}"
             assert f"sample · Eqs. 3, 6, 7 · {name}" in CHECKS
             assert (f"sample, dΦ · §3.3 · {name}" in CHECKS) == bool(kernel.Phi)
         for order in ("forward", "second"):
             assert f"sample, {order} · Eqs. 6, 7 · {kernel.name}, " in names
-    for record in checks.TRANSFORMATIONS:
+    for record in cases.TRANSFORMATIONS:
         for path in (f"{record.name}.grid, forward · §3.2", f"forward · §3.2 · {record.name}"):
             assert path in names
-    for kernel in [k for k in checks.KERNELS if k.Phi]:
+    for kernel in [k for k in cases.KERNELS if k.Phi]:
         report = CHECKS[f"sample, dΦ · §3.3 · {kernel.name}, zeros"](rng)
         assert [row.input for row in report.rows] == [0, 1]
         wrong = replace(kernel, dk_dphi=lambda t, phi, d=kernel.dk_dphi: (1.01 * d(t, phi)[0],))

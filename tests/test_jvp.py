@@ -16,6 +16,7 @@ from stn_ref.equations.affine import (
     translation_matrix_backward,
     translation_matrix_jvp,
 )
+from stn_ref.equations.arguments import tangent
 from stn_ref.equations.kernels import per_axis
 from stn_ref.equations.projective import projective_matrix_backward, projective_matrix_jvp
 from stn_ref.jvpcheck import check_jvp
@@ -315,6 +316,8 @@ def test_a_right_forward_mode_passes_and_a_wrong_one_fails(rng):
         check_jvp(cube, lambda *args: right(*args).sum(), x, x, rng=rng)
     with pytest.raises(TypeError, match="input 1 has dtype float32"):
         check_jvp(cube, right, x, x.astype(np.float32), rng=rng)
+    own = lambda x_dot, x: tangent("x_dot", x_dot, "x", x)  # noqa: E731
+    assert check_jvp(np.sin, own, np.zeros(7, np.longdouble), rng=rng).ok
 
 
 @pytest.mark.parametrize("tie", TIES)
@@ -351,6 +354,10 @@ BAD = {
     "Phi_dot's numbers": (
         lambda: eq.sample_jvp(U, XY, U, XY, Phi_dot=[("1",), ()], **ROWS),
         "Phi_dot is '1'; expected a number",
+    ),
+    "Phi_dot as a number": (
+        lambda: eq.sample_jvp(U, XY, U, XY, Phi_dot=1.0, **ROWS),
+        r"Phi_dot is 1.0; expected, one an axis, \[1, 0\] numbers",
     ),
     "theta_dot": (
         lambda: eq.AFFINE.grid_jvp(THETA[:1], G, THETA, G),

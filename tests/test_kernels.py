@@ -282,8 +282,9 @@ def test_counts_that_are_no_counts_are_errors():
     for row, wrong in ((lanczos, 0), (bspline, 4), (bspline, -1)):
         with pytest.raises(ValueError, match=f"is {wrong}; expected an integer from"):
             row(wrong)
-    with pytest.raises(TypeError, match="lobes is 2.5"):
-        lanczos(2.5)
+    for wrong in (2.5, True):
+        with pytest.raises(TypeError, match=f"lobes is {wrong}; expected an integer from 1 to 64"):
+            lanczos(wrong)
 
 
 def test_a_support_that_is_no_support_is_an_error():

@@ -229,3 +229,5 @@ def test_what_is_no_dialect_is_refused(rng):
         check(plain, np.add, rng=rng)
     with pytest.raises(TypeError, match="'order'"):
         check(plain, jax.map_coordinates, rng=rng)
+    with pytest.raises(TypeError, match=r"rng is 0; expected a numpy\.random\.Generator"):
+        check(plain, rng=0)

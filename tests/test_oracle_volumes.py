@@ -178,6 +178,7 @@ def test_as_shipped_half_precision_doubles_and_drops_pixels():
             r"axes is 3; stn_ref.oracle.opencv.remap samples along 2",
         ),
         (lambda: check(np.add, axes=1, rng=None), "grid_sample samples along 2 or 3"),
+        (lambda: check(np.add, axes=2.0, rng=None), "axes is 2.0; expected 1, 2 or 3"),
     ),
 )
 def test_bad_arguments_are_named(call, message):

@@ -49,7 +49,7 @@ steps = 8 if os.environ.get("STN_REF_QUICK") else 4000
 # %% [markdown]
 # ## Time, piecewise linear
 #
-# A template of four bumps is played at a pace that changes at six moments, and a little noise is
+# A template of four bumps is played at a pace of its own between six moments, and a little noise is
 # added. `pace(6)` is a transformation like any other, $T_\theta(G) = M_\theta B(G)$, with a hat
 # for each moment as its basis; $\theta$ says which moment of the template is heard there.
 

@@ -51,7 +51,7 @@ def coefficients(
 ) -> Array:
     """What multiplies j − c′_x and i − c′_y in the centred formula, and what is added.
 
-    Returns (B, 3, 3), float64: h₁₁ r_xx, h₁₂ r_xy and c̃_x h₁₃, then y's, then den's.
+    Returns (B, n + 1, n + 1), float64: h₁₁ r_xx, h₁₂ r_xy and c̃_x h₁₃, then y's, then den's.
     """
     with np.errstate(all="ignore"):
         H = matrices(in_double(theta, transformation), transformation, len(size))
@@ -73,7 +73,7 @@ def theta_gradient(
     source: Size,
     align_corners: bool,
 ) -> Array:
-    """dtheta, in θ's dtype, from ∂L/∂ the rows of the centred formula, dA (B, 3, 3)."""
+    """dtheta, in θ's dtype, from ∂L/∂ the centred formula's coefficients, dA (B, n + 1, n + 1)."""
     ins, outs = _extents(size, source, align_corners)
     with np.errstate(all="ignore"):
         dmatrix = dA * np.outer(ins, [*(1 / out if out else 0.0 for out in outs), 1.0])

@@ -139,7 +139,7 @@ def transform_jvp(
     tie: str = "right",
     align_corners: bool = True,
 ) -> Array:
-    """How V of `transform` changes as U and θ do; the reference has this alone.
+    """How V of `transform` changes as U and θ do; only the reference has this.
 
     The points are those of the centred formula, whose rounding decides on which side of a knot they
     lie; how they move does not depend on it, and comes from the paper's two steps.

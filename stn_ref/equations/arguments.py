@@ -138,6 +138,17 @@ def whole_size(size: object, axes: int | None = 2, *, least: int = 0) -> Size:
     return tuple(int(s) for s in size)
 
 
+def count(name: str, value: object, least: int, most: int | None = None) -> int:
+    """A whole number within these."""
+    within = f"from {least} to {most}" if most is not None else f"of at least {least}"
+    message = f"{name} is {value!r}; expected an integer {within}"
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(message)
+    if value < least or (most is not None and value > most):
+        raise ValueError(message)
+    return int(value)
+
+
 def choice(name: str, value: object, options: Sequence[str]) -> str:
     """One of the names."""
     if value not in options or not isinstance(value, str):

@@ -24,6 +24,8 @@ def compose(outer: Transformation, inner: Transformation) -> Transformation:
 
     θ is (B, n), flat: outer's parameters first, each in row-major order. Of two transformations
     with matrices the composition has their product.
+    Raises TypeError if either is no transformation, ValueError if they have matrices of different
+    sizes.
     """
     shapes = [np.shape(checked(t).identity()) for t in (outer, inner)]
     split, total = prod(shapes[0]), prod(shapes[0]) + prod(shapes[1])

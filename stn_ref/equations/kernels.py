@@ -77,11 +77,15 @@ def phi_tangents(
     """Φ̇ of every axis, alike in shape to Φ."""
     if Phi_dot is None:
         return [(0.0,) * len(kernel.Phi) for kernel in kernels]
-    each = [tuple(number("Phi_dot", p) for p in dots) for dots in Phi_dot]
     lengths = [len(kernel.Phi) for kernel in kernels]
+    message = f"Phi_dot is {Phi_dot!r}; expected, one an axis, {lengths} numbers"
+    try:
+        each = [tuple(dots) for dots in Phi_dot]
+    except TypeError:
+        raise TypeError(message) from None
     if [len(dots) for dots in each] != lengths:
-        raise ValueError(f"Phi_dot is {Phi_dot!r}; expected, one an axis, {lengths} numbers")
-    return each
+        raise ValueError(message)
+    return [tuple(number("Phi_dot", p) for p in dots) for dots in each]
 
 
 EPS = 2.0**-52

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stn_ref.equations.arguments import number
+from stn_ref.equations.arguments import count, number
 from stn_ref.equations.kernels import (
     BILINEAR,
     INTEGER,
@@ -124,7 +124,7 @@ def lanczos(lobes: int = 3) -> Kernel:
     exactly 0 at every nonzero integer; near 0 two series stand for the quotients, in the derivative
     for as long as the quotient would lose digits.
     """
-    a = _count("lobes", lobes, 1, 64)
+    a = count("lobes", lobes, 1, 64)
 
     def k(t: Any, phi: tuple[float, ...]) -> Any:
         near, n = abs(t) < 0.01, np.floor(t + 0.5)
@@ -180,7 +180,7 @@ def bspline(order: int) -> Kernel:
         Kernel("bspline2", (), quadratic_k, quadratic_dk, no_parameters, 1.5, d2k=quadratic_d2k),
         Kernel("bspline3", (), cubic_k, cubic_dk, no_parameters, 2.0, d2k=cubic_d2k),
     )
-    return rows[_count("order", order, 0, 3)]
+    return rows[count("order", order, 0, 3)]
 
 
 def quadratic_k(t: Any, phi: tuple[float, ...]) -> Any:
@@ -261,14 +261,6 @@ def normalised(kernel: Kernel) -> Kernel:
 
     name, columns = f"normalised {kernel.name}", (k, dk, dk_dphi, kernel.support, kernel)
     return Kernel(name, kernel.Phi, *columns, None if kernel.d2k is None else d2k)
-
-
-def _count(name: str, value: int, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} is {value!r}; expected an integer from {least} to {most}")
-    if not least <= value <= most:
-        raise ValueError(f"{name} is {value!r}; expected an integer from {least} to {most}")
-    return int(value)
 
 
 def _positive(name: str, value: float) -> float:

@@ -18,7 +18,7 @@ from stn_ref.equations.lattice import (
 )
 from stn_ref.equations.localisation import Layer, f_loc, f_loc_backward, f_loc_jvp
 from stn_ref.equations.sampler import Kernels, sample, sample_backward, sample_jvp
-from stn_ref.equations.transformation import Transformation, forward_mode
+from stn_ref.equations.transformation import Transformation, checked, forward_mode
 
 
 def spatial_transformer(
@@ -125,5 +125,5 @@ def _localised_grid(
     """G (H', W', 2), θ = f_loc(U) and the source points in pixels (B, H', W', 2)."""
     G = target_grid(size, align_corners=align_corners)
     theta = f_loc(U, layers)
-    grid = transformation.grid(theta, G)
+    grid = checked(transformation).grid(theta, G)
     return G, theta, to_pixels(grid, U.shape[1:-1], align_corners=align_corners)

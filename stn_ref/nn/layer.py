@@ -18,9 +18,8 @@ class Layer(Protocol):
     """A function of weights and a batch, and its gradients.
 
     Shapes are without the batch axis; x is (B, H, W, C), of signals (B, W, C), of volumes
-    (B, D, H, W, C), or (B, F). Weights are made in double
-    precision (`trees.cast` makes them single); y has the wider dtype of weights and x, but a
-    transformer's has x's.
+    (B, D, H, W, C), or (B, F). Weights are made in double precision (`trees.cast` makes them
+    single); y has the wider dtype of weights and x, but a transformer's has x's.
     """
 
     def initialise(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:

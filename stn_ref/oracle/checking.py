@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stn_ref.equations.arguments import Array
+from stn_ref.equations.arguments import Array, generator, number_of_axes
 from stn_ref.oracle import torch
 from stn_ref.oracle.bounds import Expected
 from stn_ref.oracle.dialect import Sampler, expected, gradient_of, sampler_of
@@ -72,7 +72,8 @@ def check(
     only. Whatever the candidate raises is a failure like any other, and so are another shape or
     dtype and arguments that it changes.
     Raises TypeError if `like` is no sampler of a dialect, has an option that its function has not,
-    or lacks one that has no default; ValueError if it does not sample along so many axes.
+    or lacks one that has no default, or if rng is none; ValueError if it does not sample along so
+    many axes.
 
     >>> from stn_ref.oracle import check, torch
     >>> found = check(
@@ -84,9 +85,9 @@ def check(
     False
     """
     function: Any = like.func if isinstance(like, partial) else like
-    known = sampler_of(function, axes)
+    known = sampler_of(function, number_of_axes(axes))
     options = _options(function, like)
-    trial = Trial(candidate, backward, function, known, options, rng)
+    trial = Trial(candidate, backward, function, known, options, generator(rng))
     rows, failures = [], []
     for dtype in (np.dtype(d).name for d in np.atleast_1d(np.asarray(dtypes, object))):
         for family in FAMILIES:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import reduce
-from itertools import pairwise, product
+from itertools import pairwise
 from math import ceil, fsum, prod
 from operator import mul
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stn_ref.equations.arguments import Array
+from stn_ref.equations.gather import combinations
 from stn_ref.equations.padding import OUTSIDE, lost, padding_rule, whole
 from stn_ref.equations.taps import offsets
 from stn_ref.oracle.sampling import Sampling
@@ -98,8 +99,7 @@ def _rounded(s: Sampling, x: Twofold) -> Twofold:
 def _taps(s: Sampling, placed: Twofold) -> tuple[Iterator[tuple[Any, ...]], Array]:
     """(m, n), their k and k′, of every tap of y with every tap of x; and which points are lost."""
     axes, gone = zip(*(_axis(s, placed, axis) for axis in range(s.axes)), strict=True)
-    found = (tuple(zip(*taps[::-1], strict=True)) for taps in product(*reversed(axes)))
-    return found, np.any(gone, axis=0)
+    return combinations(axes), np.any(gone, axis=0)
 
 
 def _times(factors: tuple[Twofold, ...]) -> Twofold:
