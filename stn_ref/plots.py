@@ -35,10 +35,9 @@ from stn_ref.canvas import (
     scale,
     show,
 )
-from stn_ref.equations.arguments import Array, Size, flag, number, shaped, whole_size
+from stn_ref.equations.arguments import Array, Size, flag, number, shaped, whole, whole_size
 from stn_ref.equations.sampler import Kernels
 from stn_ref.equations.transformation import checked
-from stn_ref.nn.layer import whole
 from stn_ref.sheets import compare, contact_sheet
 
 __all__ = ["BLUE", "GREEN", "GREY", "ORANGE", "RED", "SIGNED", "WIDTH", "Frame", "animate"]

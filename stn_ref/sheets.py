@@ -24,8 +24,7 @@ from stn_ref.canvas import (
     scale,
     show,
 )
-from stn_ref.equations.arguments import Array, flag, shaped
-from stn_ref.nn.layer import whole
+from stn_ref.equations.arguments import Array, flag, shaped, whole
 
 
 def compare(

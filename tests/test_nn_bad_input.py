@@ -53,8 +53,12 @@ BAD = {
         ValueError,
         "Dense(units=3) takes (F,), after Flatten(); its input has (5, 6, 1)",
     ),
-    "no units": (lambda: Dense(0), ValueError, "units is 0; expected at least 1"),
-    "negative units": (lambda: fully_connected(-3), ValueError, "units is -3; expected at least 1"),
+    "no units": (lambda: Dense(0), ValueError, "units is 0; expected an integer of at least 1"),
+    "negative units": (
+        lambda: fully_connected(-3),
+        ValueError,
+        "units is -3; expected an integer of at least 1",
+    ),
     "true units": (lambda: Dense(True), TypeError, "units is True; expected an integer"),
     "half a unit": (lambda: Dense(1.5), TypeError, "units is 1.5; expected an integer"),
     "another width": (

@@ -261,7 +261,7 @@ def test_a_bad_argument_says_what_was_given_and_what_was_expected():
         given = {"filters": 2, "size": 3, name: least - 1}
         expect(
             ValueError,
-            f"{name} is {least - 1}; expected at least {least}",
+            f"{name} is {least - 1}; expected an integer of at least {least}",
             lambda g: Conv2d(**g),
             given,
         )
@@ -280,7 +280,7 @@ def test_a_bad_argument_of_a_pool_says_what_was_given_and_what_was_expected(pool
     layer, rng = pool(2), np.random.default_rng(13)
     _, cache = layer.forward((), np.zeros((3, 4, 6, 1)))
     for call, message in [
-        (lambda: pool(0), "size is 0; expected at least 1"),
+        (lambda: pool(0), "size is 0; expected an integer of at least 1"),
         (
             lambda: layer.initialise(rng, (1, 4, 2)),
             r"does not fit into an input of shape \(1, 4, 2\)",

@@ -165,9 +165,13 @@ def test_a_schedule_is_asked_for_each_step(make, params):
         (lambda: SGD(1, localisation=abs), TypeError, "localisation is <built-in function abs>"),
         (lambda: Cosine(-1), ValueError, "peak is -1.0; expected 0 or more"),
         (lambda: Cosine(1, warm_up=0.5), TypeError, "warm_up is 0.5; expected an integer"),
-        (lambda: Steps(1, 0), ValueError, "every is 0; expected at least 1"),
+        (lambda: Steps(1, 0), ValueError, "every is 0; expected an integer of at least 1"),
         (lambda: Steps(1, 5, factor=-1), ValueError, "factor is -1.0; expected 0 or more"),
-        (lambda: Steps(1, 5, warm_up=-1), ValueError, "warm_up is -1; expected at least 0"),
+        (
+            lambda: Steps(1, 5, warm_up=-1),
+            ValueError,
+            "warm_up is -1; expected an integer of at least 0",
+        ),
     ],
 )
 def test_bad_numbers_are_errors_that_name_them(call, error, message):

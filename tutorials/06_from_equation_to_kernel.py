@@ -250,8 +250,8 @@ print(plots.save(figure, out / "ladder.png"))
 
 # %% [markdown]
 # A ratio says nothing about what is left to gain. For that, compare with a plain copy of the input
-# to the output: no sampler can be faster. Look at how far each is from the grey mark; the large
-# images, at the bottom, come nearest.
+# to the output: no sampler can be faster. Look at how far each is from the grey mark; maps with
+# many channels that lie together come nearest.
 
 # %%
 figure = roofline([row for row in rows if row["threads"] == 1])

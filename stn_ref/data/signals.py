@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from stn_ref.api import transform
 from stn_ref.equations import Linear, linear
-from stn_ref.equations.arguments import Array, count, feature_map, generator, number
+from stn_ref.equations.arguments import Array, feature_map, generator, number, whole
 
 
 class Paced(NamedTuple):
@@ -31,7 +31,7 @@ def pace(nodes: int) -> Linear:
     θ is (B, K, 1), where each node is sent. Before the first and after the last, time stands still.
     Raises TypeError or ValueError if nodes is not an integer of at least 2.
     """
-    at, h = np.linspace(-1, 1, count("nodes", nodes, least=2), retstep=True)
+    at, h = np.linspace(-1, 1, whole("nodes", nodes, least=2), retstep=True)
 
     def basis(G: Array) -> Array:
         return np.maximum(0, 1 - abs(np.clip(G, -1, 1) - at) / h)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from stn_ref.api import transform
 from stn_ref.data.distortions import FRAME, digits_and_labels, radius
 from stn_ref.equations import affine
-from stn_ref.equations.arguments import Array, count, generator, number
+from stn_ref.equations.arguments import Array, generator, number, whole
 from stn_ref.equations.lattice import centre
 
 
@@ -61,8 +61,8 @@ def extrude(
     """
     images, labels = digits_and_labels(images, labels)
     generator(rng)
-    volume = (count("size", size, least=1),) * 3
-    solid = (count("thickness", thickness, least=2), FRAME, FRAME)
+    volume = (whole("size", size, least=1),) * 3
+    solid = (whole("thickness", thickness, least=2), FRAME, FRAME)
     if number("scale", scale) <= 0:
         raise ValueError(f"scale is {scale}; expected more than 0")
     if number("angle", angle) < 0:

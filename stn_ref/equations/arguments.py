@@ -138,7 +138,7 @@ def whole_size(size: object, axes: int | None = 2, *, least: int = 0) -> Size:
     return tuple(int(s) for s in size)
 
 
-def count(name: str, value: object, least: int, most: int | None = None) -> int:
+def whole(name: str, value: object, least: int = 1, most: int | None = None) -> int:
     """A whole number within these."""
     within = f"from {least} to {most}" if most is not None else f"of at least {least}"
     message = f"{name} is {value!r}; expected an integer {within}"

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array, count, feature_map, floating, shaped, tangent
+from stn_ref.equations.arguments import Array, feature_map, floating, shaped, tangent, whole
 
 Layer: TypeAlias = tuple[Array, Array]  # W (F, units), b (units,); the last to θ's shape
 
@@ -31,10 +31,10 @@ def initial_layers(
     Raises TypeError or ValueError if a size or identity has another form.
     """
     identity = floating("identity", identity)
-    count("inputs", inputs, least=0)
+    whole("inputs", inputs, least=0)
     layers = []
     for units in hidden:
-        count("units", units, least=0)
+        whole("units", units, least=0)
         limit = 1 / np.sqrt(max(inputs, 1))
         W, b = rng.uniform(-limit, limit, (inputs, units)), rng.uniform(-limit, limit, units)
         layers.append((W, b))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stn_ref.equations.arguments import count, number
+from stn_ref.equations.arguments import number, whole
 from stn_ref.equations.kernels import (
     BILINEAR,
     INTEGER,
@@ -124,7 +124,7 @@ def lanczos(lobes: int = 3) -> Kernel:
     exactly 0 at every nonzero integer; near 0 two series stand for the quotients, in the derivative
     for as long as the quotient would lose digits.
     """
-    a = count("lobes", lobes, 1, 64)
+    a = whole("lobes", lobes, 1, 64)
 
     def k(t: Any, phi: tuple[float, ...]) -> Any:
         near, n = abs(t) < 0.01, np.floor(t + 0.5)
@@ -180,7 +180,7 @@ def bspline(order: int) -> Kernel:
         Kernel("bspline2", (), quadratic_k, quadratic_dk, no_parameters, 1.5, d2k=quadratic_d2k),
         Kernel("bspline3", (), cubic_k, cubic_dk, no_parameters, 2.0, d2k=cubic_d2k),
     )
-    return rows[count("order", order, 0, 3)]
+    return rows[whole("order", order, 0, 3)]
 
 
 def quadratic_k(t: Any, phi: tuple[float, ...]) -> Any:

@@ -19,7 +19,7 @@ from stn_ref.equations import (
     TRANSLATION,
     thin_plate_spline,
 )
-from stn_ref.equations.arguments import choice
+from stn_ref.equations.arguments import choice, whole
 from stn_ref.nn import (
     AveragePool2d,
     Conv2d,
@@ -32,7 +32,7 @@ from stn_ref.nn import (
     convolutional,
     fully_connected,
 )
-from stn_ref.nn.layer import Layer, whole
+from stn_ref.nn.layer import Layer
 
 MODELS = ("fcn", "cnn", "st-fcn", "st-cnn")
 TRANSFORMATIONS = {

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from stn_ref.equations.arguments import Array, shaped
-from stn_ref.nn.layer import Cache, Params, Shape, sides_and_channels, uniform, whole
+from stn_ref.equations.arguments import Array, shaped, whole
+from stn_ref.nn.layer import Cache, Params, Shape, sides_and_channels, uniform
 from stn_ref.nn.patches import add_product
 
 

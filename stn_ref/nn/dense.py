@@ -7,8 +7,8 @@ from math import prod
 
 import numpy as np
 
-from stn_ref.equations.arguments import Array, floating, shaped
-from stn_ref.nn.layer import Cache, Params, Shape, uniform, whole
+from stn_ref.equations.arguments import Array, floating, shaped, whole
+from stn_ref.nn.layer import Cache, Params, Shape, uniform
 
 
 @dataclass(frozen=True)

@@ -44,15 +44,6 @@ def backward_to_params(layer: Layer, dy: Array, cache: Cache) -> Params:
     return layer.backward(dy, cache)[1] if shortcut is None else shortcut(dy, cache)
 
 
-def whole(name: str, value: object, *, least: int = 1) -> int:
-    """A whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} is {value!r}; expected an integer")
-    if value < least:
-        raise ValueError(f"{name} is {value}; expected at least {least}")
-    return int(value)
-
-
 def sides_and_channels(
     layer: object, input_shape: Sequence[int], axes: Sequence[int] = (2,), why: str = ""
 ) -> tuple[Shape, int]:

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from stn_ref.equations.arguments import Array, number
-from stn_ref.nn.layer import Params, whole
+from stn_ref.equations.arguments import Array, number, whole
+from stn_ref.nn.layer import Params
 from stn_ref.nn.trees import mapped, renamed
 
 Schedule: TypeAlias = Callable[[int, float], float]  # of the step and how far training has come

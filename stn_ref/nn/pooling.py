@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import SIDES, Array, floating, shaped
-from stn_ref.nn.layer import Cache, Params, Shape, sides_and_channels, whole
+from stn_ref.equations.arguments import SIDES, Array, floating, shaped, whole
+from stn_ref.nn.layer import Cache, Params, Shape, sides_and_channels
 
 
 @dataclass(frozen=True)

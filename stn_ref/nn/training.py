@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array, floating, generator, number
+from stn_ref.equations.arguments import Array, floating, generator, number, whole
 from stn_ref.nn.containers import checked_layers
-from stn_ref.nn.layer import Cache, Layer, Params, backward_to_params, whole
+from stn_ref.nn.layer import Cache, Layer, Params, backward_to_params
 from stn_ref.nn.losses import softmax_cross_entropy
 from stn_ref.nn.trees import cast, named
 from stn_ref.nn.weights import read_arrays, tree_of, write_arrays
