@@ -72,8 +72,7 @@ def test_an_exercise_takes_the_right_answer_and_no_other(stem, tmp_path, monkeyp
 
 
 def test_the_pages_are_numbered_in_order_and_say_their_names_and_times():
-    numbers = [stem[:2] for stem in PAGES]
-    assert numbers[0] == "01" and len(set(numbers)) == len(numbers)
+    assert [stem[:2] for stem in PAGES] == [f"{n:02}" for n in range(1, len(PAGES) + 1)]
     for stem, text in PAGES.items():
         head, *cells = text.split("# %%\n", 1)
         assert f"`python tutorials/{stem}.py`" in head and re.search("seconds|minute", head)
