@@ -197,6 +197,11 @@ BAD = {
         ValueError,
         "x has shape (2, 4); expected (B, D, H, W, C) or (B, H, W, C)",
     ),
+    "a projection of no slices": (
+        lambda: Project().forward((), np.ones((2, 0, 4, 5, 1))),
+        ValueError,
+        "x has shape (2, 0, 4, 5, 1); expected (B, D, H, W, C) or (B, H, W, C), with something",
+    ),
     "a projection's gradient": (
         lambda: backward(Project(), (5, 6, 1), PLANES, PLANES),
         ValueError,

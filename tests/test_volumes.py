@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import stn_ref
-from stn_ref import check_gradients, plots, solids
+from stn_ref import check_gradients, check_jvp, plots, solids
 from stn_ref import equations as eq
 from stn_ref.data import digits, extrude, pace, played
 from stn_ref.data.distortions import radius
@@ -132,6 +132,7 @@ def test_the_gradients_of_a_pace(rng):
     T, G = pace(4), np.array([-1.3, -0.9, -0.4, 0.05, 0.6, 1.2])[:, None]
     theta = rng.standard_normal((2, 4, 1))
     check_gradients(T.grid, T.grid_backward, theta, G, rng=rng).raise_if_wrong()
+    check_jvp(T.grid, T.grid_jvp, theta, G, rng=rng).raise_if_wrong()
     at = np.array([[-1.0], [0], [1]])  # on the nodes, to the right
     _, dG = pace(3).grid_backward(np.ones((1, 3, 1)), np.array([[[-1.0], [0], [3]]]), at)
     assert_allclose(dG, [[1], [3], [0]])

@@ -36,13 +36,19 @@ def pace(nodes: int) -> Linear:
     def basis(G: Array) -> Array:
         return np.maximum(0, 1 - abs(np.clip(G, -1, 1) - at) / h)
 
-    def basis_backward(dB: Array, G: Array) -> Array:
+    def slopes(G: Array) -> Array:
         t = (G - at) / h  # as everywhere, the derivative to the right
-        slope = ((t >= -1) & (t < 0)) * 1.0 - ((t >= 0) & (t < 1))
+        hat = ((t >= -1) & (t < 0)) * 1.0 - ((t >= 0) & (t < 1))
         moves = (G >= -1) & (G < 1)
-        return np.asarray(moves * np.sum(dB * slope / h, axis=-1, keepdims=True))
+        return np.asarray(moves * hat / h)
 
-    return linear(basis, basis_backward, at[:, None], name="pace")
+    def basis_backward(dB: Array, G: Array) -> Array:
+        return np.asarray(np.sum(dB * slopes(G), axis=-1, keepdims=True))
+
+    def basis_jvp(G_dot: Array, G: Array) -> Array:
+        return G_dot * slopes(G)
+
+    return linear(basis, basis_backward, at[:, None], name="pace", basis_jvp=basis_jvp)
 
 
 def played(

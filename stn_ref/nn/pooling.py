@@ -106,8 +106,9 @@ class Project:
 
     def forward(self, params: Params, x: Array) -> tuple[Array, Cache]:
         x = floating("x", x)
-        if x.ndim not in (4, 5):
-            raise ValueError(f"x has shape {x.shape}; expected (B, D, H, W, C) or (B, H, W, C)")
+        if x.ndim not in (4, 5) or x.shape[1] == 0:
+            given = f"x has shape {x.shape}; expected (B, D, H, W, C) or (B, H, W, C)"
+            raise ValueError(f"{given}, with something along the first axis after B")
         return x.mean(axis=1), x.shape
 
     def backward(self, dy: Array, cache: Cache) -> tuple[Array, Params]:
