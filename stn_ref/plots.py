@@ -38,11 +38,11 @@ from stn_ref.canvas import (
 from stn_ref.equations.arguments import Array, Size, flag, number, shaped, whole, whole_size
 from stn_ref.equations.sampler import Kernels
 from stn_ref.equations.transformation import checked
-from stn_ref.sheets import compare, contact_sheet
+from stn_ref.sheets import compare, contact_sheet, inked
 
 __all__ = ["BLUE", "GREEN", "GREY", "ORANGE", "RED", "SIGNED", "WIDTH", "Frame", "animate"]
 __all__ += ["compare", "contact_sheet", "control_points", "gradient_field", "grid_and_output"]
-__all__ += ["grid_lines", "kernel", "save", "show", "source_and_target", "training_film"]
+__all__ += ["grid_lines", "inked", "kernel", "save", "show", "source_and_target", "training_film"]
 __all__ += ["warped_grid"]
 
 IN_PIXELS: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1}  # arrows

@@ -77,6 +77,18 @@ def _differences(axes: Array, maps: Sequence[Array]) -> None:
         key.set_ylabel("difference from\nthe first")
 
 
+def inked(images: Array) -> Array:
+    """Feature maps (…, C) in [0, 1] as black ink on white paper, or each channel in a colour.
+
+    Returns (…, 3), red, green and blue. Raises ValueError if C is not from 1 to 3.
+    """
+    C = images.shape[-1]
+    if not 1 <= C <= 3:
+        raise ValueError(f"images has shape {images.shape}; expected 1 to 3 channels, last")
+    inks = np.array([to_rgb(c) for c in (("black",) if C == 1 else (BLUE, ORANGE, GREEN)[:C])])
+    return np.asarray(np.clip(1 - images @ (1 - inks), 0, 1))
+
+
 def contact_sheet(
     images: Array,
     labels: Sequence[object] | Array,
@@ -102,8 +114,7 @@ def contact_sheet(
     boxes = np.zeros((B, 0, 4)) if boxes is None else shaped("boxes", boxes, (B, "K", 4))
     columns, head, gap = min(whole("columns", columns), B), round(H / 3), round(W / 14)
     ax = one(ax)
-    inks = np.array([to_rgb(c) for c in (("black",) if C == 1 else (BLUE, ORANGE, GREEN)[:C])])
-    papers = np.clip(1 - images @ (1 - inks), 0, 1)
+    papers = inked(images)
     rows = -(-B // columns)
     sheet = np.ones((rows * (head + H), columns * (W + gap) - gap, 3))
     for b, (paper, label) in enumerate(zip(papers, labels, strict=True)):

@@ -280,6 +280,12 @@ def test_two_channels_of_a_contact_sheet_are_blue_and_orange():
     assert_array_equal(column[25], [255] * 3)
 
 
+def test_ink_is_for_one_to_three_channels():
+    assert plots.inked(np.zeros((2, 3, 1))).shape == (2, 3, 3)
+    with pytest.raises(ValueError, match=r"shape \(2, 3, 4\); expected 1 to 3 channels"):
+        plots.inked(np.zeros((2, 3, 4)))
+
+
 def test_boxes_of_a_contact_sheet_are_drawn_on_their_images():
     boxes = np.array([[[1.0, 2, 5, 8]], [[0, 0, 27, 27]]])
     _, ax = plt.subplots()

@@ -192,21 +192,13 @@ print(plots.save(figure, out / "attending.png"))
 # Below is what they pass on. Look at which colour stands in the middle of which row.
 
 # %%
-
-
-def in_colours(images):
-    """Two channels as blue and orange ink on white paper."""
-    inks = np.array([matplotlib.colors.to_rgb(c) for c in (plots.BLUE, plots.ORANGE)])
-    return np.clip(1 - images @ (1 - inks), 0, 1)
-
-
 apart = np.hypot(*(test.place[:, 0] - test.place[:, 1]).T)
 shown = np.argsort(-apart, kind="stable")[:6]
 views = frames(*networks["two"], test.images[shown], 0)
 figure, axes = plt.subplots(3, len(shown), figsize=(8.4, 4.4), layout="constrained")
 for k, column in enumerate(axes.T):
     for ax, images in zip(column, (views[0].U, views[0].V, views[1].V), strict=True):
-        plots.show(in_colours(images[k]), ax)
+        plots.show(plots.inked(images[k]), ax)
     for view, dash in zip(views, ("-", "--"), strict=True):
         (left, top), (right, bottom) = view.xy[k][0, 0], view.xy[k][-1, -1]
         frame = [left, right, right, left, left], [top, top, bottom, bottom, top]
