@@ -155,6 +155,7 @@ def table(result: dict[str, Any]) -> str:
 
 def bench(out: Path, figure: Path, *, quick: bool = False, seed: int = 0) -> None:
     """Measure, print, and write the numbers and their picture."""
+    from stn_ref.canvas import save
     from stn_ref.roofline import roofline
 
     result = measure(quick=quick, seconds=0.01 if quick else 0.5, seed=seed)
@@ -163,5 +164,5 @@ def bench(out: Path, figure: Path, *, quick: bool = False, seed: int = 0) -> Non
     out.write_text(json.dumps(result, indent=1) + "\n")
     figure.parent.mkdir(parents=True, exist_ok=True)
     alone = [row for row in result["rows"] if row["threads"] == 1]
-    roofline(alone).savefig(figure, dpi=100)
+    save(roofline(alone), figure, dpi=100)
     print(f"{out}\n{figure}")
