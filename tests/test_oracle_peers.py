@@ -20,6 +20,11 @@ from tests.peers import PADDING_MODES, Tally, call, in_bounds, pixels
 
 aligns = pytest.mark.parametrize("aligned", (True, False), ids=("corners", "edges"))
 paddings = pytest.mark.parametrize("padding_mode", PADDING_MODES)
+grids = pytest.mark.parametrize(
+    ("axes", "draws", "most", "whose"),
+    ((2, 200, 8, ""), (3, 100, 5, " of volumes")),
+    ids=("images", "volumes"),
+)
 BAD = (np.nan, np.inf, -np.inf, 3e38, -3e38, 1e30, 1e10, -1e10)
 HERE = Path(__file__).parent
 TENSORFLOW = os.environ.get("STN_REF_TENSORFLOW", HERE.parent / ".venv-tensorflow/bin/python")
@@ -127,13 +132,14 @@ def test_torch_reads_large_planes_of_half_precision_wrongly(torch, mode, aligned
 
 @aligns
 @pytest.mark.filterwarnings("ignore:Since version 1.3.0:UserWarning")
-def test_torch_makes_the_same_grids(torch, aligned):
+@grids
+def test_torch_makes_the_same_grids(torch, aligned, axes, draws, most, whose):
     rng = np.random.default_rng(3)
-    with Tally("torch, affine_grid") as tally:
-        for k in tally.draws(200):
-            N, C, height, width = (int(s) for s in rng.integers(1, 9, 4))
-            size, dtype = (N, C, height, width), (np.float32, np.float64)[k % 2]
-            theta = rng.standard_normal((N, 2, 3)).astype(dtype)
+    with Tally(f"torch, affine_grid{whose}") as tally:
+        for k in tally.draws(draws):
+            size = tuple(int(s) for s in rng.integers(1, most + 1, axes + 2))
+            dtype = (np.float32, np.float64)[k % 2]
+            theta = rng.standard_normal((size[0], axes, axes + 1)).astype(dtype)
             t = torch.from_numpy(theta).requires_grad_()
             grid = torch.nn.functional.affine_grid(t, size, align_corners=aligned)
             dgrid = rng.standard_normal(grid.shape).astype(dtype)
@@ -170,8 +176,8 @@ def runs(operator, inputs, output, **options):
     )
 
 
-def grid_samplers(mode, padding_mode, aligned, kind="FLOAT"):
-    inputs = {"X": (kind, [None] * 4), "grid": (kind, [None] * 4)}
+def grid_samplers(mode, padding_mode, aligned, kind="FLOAT", axes=2):
+    inputs = {"X": (kind, [None] * (axes + 2)), "grid": (kind, [None] * (axes + 2))}
     options = {"mode": mode, "padding_mode": padding_mode, "align_corners": int(aligned)}
     return runs("GridSample", inputs, kind, **options)
 
@@ -236,21 +242,22 @@ def test_the_onnx_reference_clamps_too_early():
 
 @aligns
 @pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
-def test_onnx_makes_the_same_grids_but_on_an_axis_of_one(aligned):
-    inputs = {"theta": ("FLOAT", [None] * 3), "size": ("INT64", [4])}
+@grids
+def test_onnx_makes_the_same_grids_but_on_an_axis_of_one(aligned, axes, draws, most, whose):
+    inputs = {"theta": ("FLOAT", [None] * 3), "size": ("INT64", [axes + 2])}
     session, reference = runs("AffineGrid", inputs, "FLOAT", align_corners=int(aligned))
     rng = np.random.default_rng(3)
-    for run, whose in ((session, "runtime"), (reference, "reference")):
-        with Tally("onnx, AffineGrid") as tally:
-            for k in tally.draws(200):
-                size = tuple(int(s) for s in rng.integers(1, 9, 4))
-                theta = rng.standard_normal((size[0], 2, 3)).astype(np.float32)
+    for run, name in ((session, "runtime"), (reference, "reference")):
+        with Tally(f"onnx, AffineGrid{whose}") as tally:
+            for k in tally.draws(draws):
+                size = tuple(int(s) for s in rng.integers(1, most + 1, axes + 2))
+                theta = rng.standard_normal((size[0], axes, axes + 1)).astype(np.float32)
                 found = run(theta, np.array(size))
-                shipped = expected(onnx_dialect.affine_grid, theta, size, aligned, as_shipped=whose)
-                tally.value(found, shipped, f"{whose}, case {k}")
+                shipped = expected(onnx_dialect.affine_grid, theta, size, aligned, as_shipped=name)
+                tally.value(found, shipped, f"{name}, case {k}")
                 right = expected(onnx_dialect.affine_grid, theta, size, aligned)
                 lone = aligned and 1 in size[2:]
-                assert (in_bounds(found, right) > 1) == lone, f"{whose}, case {k}"
+                assert (in_bounds(found, right) > 1) == lone, f"{name}, case {k}"
 
 
 @pytest.mark.parametrize("mode", jax_dialect.PADDINGS)

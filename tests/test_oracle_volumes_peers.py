@@ -11,10 +11,8 @@ from stn_ref.oracle import onnx as onnx_dialect
 from stn_ref.oracle import scipy as scipy_dialect
 from stn_ref.oracle import torch as torch_dialect
 from tests.peers import PADDING_MODES, Tally, call, in_bounds, pixels
-from tests.test_oracle_peers import BAD, in_torch, runs, torch
+from tests.test_oracle_peers import BAD, aligns, grid_samplers, in_torch, paddings, torch
 
-aligns = pytest.mark.parametrize("aligned", (True, False), ids=("corners", "edges"))
-paddings = pytest.mark.parametrize("padding_mode", PADDING_MODES)
 modes = pytest.mark.parametrize("mode", torch_dialect.VOLUME_MODES)
 assert torch  # the fixture
 
@@ -103,31 +101,6 @@ def test_torch_doubles_and_drops_pixels_beyond_2048_of_a_half_precision_volume(
 
 
 @aligns
-@pytest.mark.filterwarnings("ignore:Since version 1.3.0:UserWarning")
-def test_torch_makes_the_same_grids(torch, aligned):
-    rng = np.random.default_rng(3)
-    with Tally("torch, affine_grid of volumes") as tally:
-        for k in tally.draws(100):
-            size = tuple(int(s) for s in rng.integers(1, 6, 5))
-            dtype = (np.float32, np.float64)[k % 2]
-            theta = rng.standard_normal((size[0], 3, 4)).astype(dtype)
-            t = torch.from_numpy(theta).requires_grad_()
-            grid = torch.nn.functional.affine_grid(t, size, align_corners=aligned)
-            dgrid = rng.standard_normal(grid.shape).astype(dtype)
-            found = torch.autograd.grad(grid, t, torch.from_numpy(dgrid))
-            truth = expected(torch_dialect.affine_grid, theta, size, aligned)
-            tally.value(grid.detach(), truth, f"case {k}")
-            truth = expected(torch_dialect.affine_grid_backward, dgrid, theta, size, aligned)
-            tally.gradient(found, [truth], f"case {k}")
-
-
-def grid_samplers(axes, mode, padding_mode, aligned, kind="FLOAT"):
-    inputs = {"X": (kind, [None] * (axes + 2)), "grid": (kind, [None] * (axes + 2))}
-    options = {"mode": mode, "padding_mode": padding_mode, "align_corners": int(aligned)}
-    return runs("GridSample", inputs, kind, **options)
-
-
-@aligns
 @paddings
 @pytest.mark.parametrize("mode", ("linear", "nearest"))
 def test_onnx_runtime_stays_within_the_bounds(mode, padding_mode, aligned):
@@ -135,7 +108,7 @@ def test_onnx_runtime_stays_within_the_bounds(mode, padding_mode, aligned):
     rng, options = np.random.default_rng(8), (mode, padding_mode, aligned)
     edges = (1e8, 1e19, 8388606, 8388608, 8388610, -8388608, 2.0**24, 2.0**25)
     for kind, dtype in (("FLOAT", np.float32), ("DOUBLE", np.float64)):
-        session, _ = grid_samplers(3, mode, padding_mode, aligned, kind)
+        session, _ = grid_samplers(mode, padding_mode, aligned, kind, axes=3)
         with Tally("onnx, runtime, volumes") as tally:
             for k in tally.draws(25):
                 X, grid, _ = call(rng, dtype, aligned, axes=3)
@@ -156,7 +129,7 @@ def test_onnx_runtime_stays_within_the_bounds(mode, padding_mode, aligned):
 @pytest.mark.parametrize("mode", ("linear", "nearest", "cubic"))
 def test_the_onnx_reference_is_as_it_is_shipped(mode, axes, padding_mode, aligned):
     """In every mode, and cubic is right but for a border, as on images."""
-    _, reference = grid_samplers(axes, mode, padding_mode, aligned)
+    _, reference = grid_samplers(mode, padding_mode, aligned, axes=axes)
     rng, options = np.random.default_rng(8), (mode, padding_mode, aligned)
     with Tally(f"onnx, NumPy reference, {'signals' if axes == 1 else 'volumes'}") as tally:
         for k in tally.draws(30 if axes == 1 else 5):
@@ -168,25 +141,6 @@ def test_the_onnx_reference_is_as_it_is_shipped(mode, axes, padding_mode, aligne
             if (mode, padding_mode) != ("cubic", "border"):
                 right = expected(onnx_dialect.grid_sample, X, grid, *options)
                 assert in_bounds(found, right) <= 1
-
-
-@aligns
-@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
-def test_onnx_makes_the_same_grids_but_on_an_axis_of_one(aligned):
-    inputs = {"theta": ("FLOAT", [None] * 3), "size": ("INT64", [5])}
-    session, reference = runs("AffineGrid", inputs, "FLOAT", align_corners=int(aligned))
-    rng = np.random.default_rng(3)
-    for run, whose in ((session, "runtime"), (reference, "reference")):
-        with Tally("onnx, AffineGrid of volumes") as tally:
-            for k in tally.draws(50):
-                size = tuple(int(s) for s in rng.integers(1, 6, 5))
-                theta = rng.standard_normal((size[0], 3, 4)).astype(np.float32)
-                found = run(theta, np.array(size))
-                shipped = expected(onnx_dialect.affine_grid, theta, size, aligned, as_shipped=whose)
-                tally.value(found, shipped, f"{whose}, case {k}")
-                right = expected(onnx_dialect.affine_grid, theta, size, aligned)
-                lone = aligned and 1 in size[2:]
-                assert (in_bounds(found, right) > 1) == lone, f"{whose}, case {k}"
 
 
 @pytest.mark.parametrize("mode", jax_dialect.PADDINGS)
