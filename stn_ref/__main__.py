@@ -1,4 +1,4 @@
-"""The command line: `python -m stn_ref demo | explore | check | train | bench | vectors | info`."""
+"""The command line: `python -m stn_ref paper | demo | check | explore | train | …`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import runpy
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -23,6 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m stn_ref", description=stn_ref.__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("paper", help="run section 3's page: each equation on a digit")
     demo = commands.add_parser("demo", help="check the gradients and draw section 3 on digits")
     demo.add_argument("--out", type=Path, default=Path("figures"), help="where figures go")
     demo.add_argument("--quick", action="store_true", help="draw at low resolution")
@@ -46,6 +48,9 @@ def main(argv: list[str] | None = None) -> int:
 
     if arguments.command == "info":
         return info()
+    if arguments.command == "paper":
+        runpy.run_module("stn_ref.paper", run_name="__main__")
+        return 0
     try:
         return run(arguments)
     except (OSError, ValueError, FloatingPointError) as error:
