@@ -15,15 +15,15 @@ from stn_ref.lazy import lazily
 
 if TYPE_CHECKING:
     from stn_ref.api import sample, sample_backward, transform, transform_backward
-    from stn_ref.gradcheck import check_gradients
-    from stn_ref.jvpcheck import check_jvp
+    from stn_ref.proofs.gradcheck import check_gradients
+    from stn_ref.proofs.jvpcheck import check_jvp
     from stn_ref.tracing import trace
 else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
-            "check_gradients": "gradcheck",
-            "check_jvp": "jvpcheck",
+            "check_gradients": "proofs.gradcheck",
+            "check_jvp": "proofs.jvpcheck",
             "sample": "api",
             "sample_backward": "api",
             "trace": "tracing",

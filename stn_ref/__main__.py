@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.command != "explore" or arguments.save:
         os.environ["MPLBACKEND"] = "agg"
     if arguments.command == "explore":
-        from stn_ref.explore import explore
+        from stn_ref.plots.explore import explore
 
         explore(arguments.image, arguments.save)
         return 0
@@ -151,12 +151,12 @@ def bench_of(arguments: argparse.Namespace) -> int:
     out = arguments.out or Path(f"benchmarks/{name}.json")
     if arguments.networks:
         one_thread()
-        from stn_ref.bench_networks import bench as bench_networks
+        from stn_ref.bench.networks import bench as bench_networks
 
         bench_networks(out, quick=arguments.quick, seed=arguments.seed)
         return 0
     if arguments.backend == "cuda":
-        from stn_ref.bench_cuda import bench as bench_cuda
+        from stn_ref.bench.cuda import bench as bench_cuda
 
         try:
             bench_cuda(out, quick=arguments.quick, seed=arguments.seed)
@@ -164,7 +164,7 @@ def bench_of(arguments: argparse.Namespace) -> int:
             print(f"python -m stn_ref bench: {error}", file=sys.stderr)
             return 2
         return 0
-    from stn_ref.bench import bench as bench_cpu
+    from stn_ref.bench.cpu import bench as bench_cpu
 
     bench_cpu(out, arguments.figure, quick=arguments.quick, seed=arguments.seed)
     return 0

@@ -22,7 +22,7 @@ def lazily(
 
     def load(name: str) -> Any:
         home = homes.get(name, name)
-        if home not in modules():
+        if home.partition(".")[0] not in modules():
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module = import_module(f"{package}.{home}")
         value = getattr(module, name) if name in homes else module

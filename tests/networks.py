@@ -8,9 +8,9 @@ import numpy as np
 
 from stn_ref import check_gradients
 from stn_ref.equations import to_pixels
-from stn_ref.knots import no_crossing, sampler_pieces
 from stn_ref.nn import MaxPool2d, Parallel, Relu, Sequential, SpatialTransformer, warps
 from stn_ref.nn.trees import mapped, named, renamed
+from stn_ref.proofs.knots import no_crossing, sampler_pieces
 
 
 def leaves(tree):

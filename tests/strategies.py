@@ -3,9 +3,9 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from stn_ref import cases
 from stn_ref import equations as eq
 from stn_ref.oracle import strategies
+from stn_ref.proofs import cases
 from tests.conformance import KERNELS
 
 PARTITIONS_OF_UNITY = (

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from stn_ref import backends, bench, contest
+from stn_ref import backends
+from stn_ref.bench import contest
+from stn_ref.bench import cpu as bench
 from stn_ref.equations import BILINEAR, keys
 
 

@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from stn_ref import bench_networks, nn
-from stn_ref.bench_networks import Step, case, check, ours, torchs, twin
+from stn_ref import nn
+from stn_ref.bench import networks
+from stn_ref.bench.networks import Step, case, check, ours, torchs, twin
 from stn_ref.data import TASKS
 from stn_ref.equations import PROJECTIVE, keys
 from stn_ref.experiments.models import MODELS, network
@@ -42,7 +43,7 @@ def test_layers_in_unusual_numbers_are_torchs():
     check("unusual", ours(c), torchs(c), 1e-9)
 
 
-@pytest.mark.parametrize("options", bench_networks.TORCHS.values(), ids=str)
+@pytest.mark.parametrize("options", networks.TORCHS.values(), ids=str)
 def test_all_of_torchs_ways_agree_and_leave_the_weights_alone(options):
     pytest.importorskip("torch")
     c = one()
@@ -102,27 +103,27 @@ def test_torch_has_no_other_transformer(options):
 def test_threads_of_products_are_counted_by_the_time_they_take(monkeypatch):
     process, thread = iter([11.0, 17.1]), iter([1.0, 4.0])
     clocks = {"process_time": lambda: next(process), "thread_time": lambda: next(thread)}
-    monkeypatch.setattr(bench_networks, "time", SimpleNamespace(**clocks))
-    assert bench_networks.blas_threads() == 2
+    monkeypatch.setattr(networks, "time", SimpleNamespace(**clocks))
+    assert networks.blas_threads() == 2
 
 
 @pytest.fixture
 def alone(monkeypatch):
     """In a process with as many threads as it likes, without torch."""
-    monkeypatch.setattr(bench_networks, "use_threads", lambda number: None)
-    monkeypatch.setattr(bench_networks, "blas_threads", lambda: 1)
-    monkeypatch.setattr(bench_networks, "installed", list)
-    monkeypatch.setattr(bench_networks, "NETWORKS", [("R", "st-fcn")])
+    monkeypatch.setattr(networks, "use_threads", lambda number: None)
+    monkeypatch.setattr(networks, "blas_threads", lambda: 1)
+    monkeypatch.setattr(networks, "installed", list)
+    monkeypatch.setattr(networks, "NETWORKS", [("R", "st-fcn")])
 
 
 def test_two_threads_against_one_are_refused(alone, monkeypatch):
-    monkeypatch.setattr(bench_networks, "blas_threads", lambda: 2)
+    monkeypatch.setattr(networks, "blas_threads", lambda: 2)
     with pytest.raises(ValueError, match="on 2 threads, torch's on 1: set OPENBLAS_NUM_THREADS=1"):
-        bench_networks.measure(quick=True, seconds=0.0, seed=0)
+        networks.measure(quick=True, seconds=0.0, seed=0)
 
 
 def test_without_torch_our_time_stands_alone_and_says_so(alone, tmp_path, capsys):
-    bench_networks.bench(tmp_path / "networks.json", quick=True)
+    networks.bench(tmp_path / "networks.json", quick=True)
     (row,) = json.loads((tmp_path / "networks.json").read_text())["rows"]
     assert row["milliseconds"]["ours"] > 0 and row["ratio"] == {}
     assert "torch is not installed" in capsys.readouterr().out
@@ -131,7 +132,7 @@ def test_without_torch_our_time_stands_alone_and_says_so(alone, tmp_path, capsys
 def test_the_table_has_torch_as_it_comes_and_at_its_best():
     row = {"task": "R", "model": "st-fcn", "weights": 9, "milliseconds": {"ours": 2.0}}
     ratio = {"torch": 1.5, "torch, fused Adam": 1.25}
-    line = bench_networks.table({"rows": [{**row, "ratio": ratio}]}).splitlines()[1]
+    line = networks.table({"rows": [{**row, "ratio": ratio}]}).splitlines()[1]
     assert line.split() == ["R", "st-fcn", "9", "2.00", "1.50", "1.25"]
 
 
@@ -146,8 +147,8 @@ def test_a_quick_run_writes_a_row_for_each_network(tmp_path):
     assert run.returncode == 0, run.stderr
     result = json.loads(out.read_text())
     assert result["machine"]["blas_threads"] == 1 and "torch" in result["machine"]
-    assert [(row["task"], row["model"]) for row in result["rows"]] == bench_networks.NETWORKS
+    assert [(row["task"], row["model"]) for row in result["rows"]] == networks.NETWORKS
     for row in result["rows"]:
         times = row["milliseconds"]
-        assert row["ratio"] == {n: times[n] / times["ours"] for n in bench_networks.TORCHS}
-        assert row["model"] in run.stdout and row["batch"] == bench_networks.QUICK
+        assert row["ratio"] == {n: times[n] / times["ours"] for n in networks.TORCHS}
+        assert row["model"] in run.stdout and row["batch"] == networks.QUICK

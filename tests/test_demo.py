@@ -6,8 +6,9 @@ import sys
 import matplotlib
 import pytest
 
-from stn_ref import checks, demo, progress
+from stn_ref import demo, progress
 from stn_ref.__main__ import main
+from stn_ref.proofs import checks
 
 FIGURES = {
     "module.png",

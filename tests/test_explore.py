@@ -16,10 +16,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 import stn_ref
-from stn_ref import demo, images
 from stn_ref import equations as eq
 from stn_ref.__main__ import main
-from stn_ref.explore import KERNELS, SLIDERS, Explorer
+from stn_ref.plots import examples, images
+from stn_ref.plots.explore import KERNELS, SLIDERS, Explorer
 
 NAMES = list(SLIDERS)
 
@@ -34,7 +34,7 @@ def drawn_once(monkeypatch):
 
 @pytest.fixture
 def explorer():
-    return Explorer(demo.a_digit(), plt.figure(figsize=(11.5, 6.9)))
+    return Explorer(examples.a_digit(), plt.figure(figsize=(11.5, 6.9)))
 
 
 def shown(explorer):

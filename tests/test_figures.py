@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stn_ref import demo, galleries, plots
+from stn_ref import plots
+from stn_ref.plots import examples, galleries
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = {path: path.read_text() for path in sorted((ROOT / "tutorials").glob("*.py"))}
@@ -78,11 +79,11 @@ def test_every_figure_is_drawn_by_a_tutorial_and_most_are_compared():
 
 
 def test_another_theta_and_a_flipped_axis_are_seen(tmp_path):
-    U, examples = demo.a_digit(), demo.examples()[:2]
-    shown = plots.save(galleries.warped_grids(U, examples), tmp_path / "shown.png")
-    (title, transformation, theta), other = examples
+    U, family = examples.a_digit(), examples.affine_family()[:2]
+    shown = plots.save(galleries.warped_grids(U, family), tmp_path / "shown.png")
+    (title, transformation, theta), other = family
     turned = galleries.warped_grids(U, [(title, transformation, 1.05 * theta), other])
     assert differ(shown, plots.save(turned, tmp_path / "turned.png")) > LIMIT
-    flipped = galleries.warped_grids(U, examples)
+    flipped = galleries.warped_grids(U, family)
     flipped.axes[1].invert_yaxis()
     assert differ(shown, plots.save(flipped, tmp_path / "flipped.png")) > LIMIT

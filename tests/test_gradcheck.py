@@ -6,11 +6,12 @@ from functools import partial
 import numpy as np
 import pytest
 
-from stn_ref import cases, check_gradients, checks, forward_checks
+from stn_ref import check_gradients
 from stn_ref import equations as eq
-from stn_ref.checks import all_checks, on_knots
 from stn_ref.equations import BILINEAR, hat, sample, sample_backward
-from stn_ref.knots import no_crossing, sampler_knots, sampler_pieces
+from stn_ref.proofs import cases, checks, forward_checks
+from stn_ref.proofs.checks import all_checks, on_knots
+from stn_ref.proofs.knots import no_crossing, sampler_knots, sampler_pieces
 
 X = np.linspace(-0.9, 1.1, 7)
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from stn_ref import cases
 from stn_ref import equations as eq
 from stn_ref.backends import reference
 from stn_ref.equations.affine import (
@@ -19,8 +18,9 @@ from stn_ref.equations.affine import (
 from stn_ref.equations.arguments import tangent
 from stn_ref.equations.kernels import per_axis
 from stn_ref.equations.projective import projective_matrix_backward, projective_matrix_jvp
-from stn_ref.jvpcheck import check_jvp
-from stn_ref.knots import sampler_knots
+from stn_ref.proofs import cases
+from stn_ref.proofs.jvpcheck import check_jvp
+from stn_ref.proofs.knots import sampler_knots
 from tests.conformance import KERNELS, points
 
 SIZE, OUT = (3, 2, 4), (2, 2, 5)  # D, H, W and D', H', W'

@@ -8,6 +8,7 @@ import pytest
 
 import stn_ref
 import stn_ref.oracle
+import stn_ref.plots
 
 PACKAGES = pytest.mark.parametrize("package", (stn_ref, stn_ref.oracle), ids=lambda p: p.__name__)
 
@@ -38,7 +39,7 @@ def test_a_name_that_is_not_there_is_no_attribute(package):
     "code",
     (
         "import stn_ref; stn_ref.equations.AFFINE, stn_ref.oracle.torch.grid_sample",
-        "import stn_ref; stn_ref.backends.get, stn_ref.gradcheck.Report",
+        "import stn_ref; stn_ref.backends.get, stn_ref.proofs.gradcheck.Report",
         "from stn_ref.oracle import jax, onnx, opencv, scipy, tensorflow, torch, torch7",
         "from stn_ref import *; from stn_ref.oracle import *; trace, transform, check, Expected",
     ),
@@ -50,7 +51,8 @@ def test_whatever_is_asked_for_first_is_there(code):
 def test_a_module_that_cannot_be_loaded_says_why(monkeypatch):
     """That its own import fails does not make it an attribute that is not there."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "stn_ref.canvas", raising=False)
-    monkeypatch.delitem(vars(stn_ref), "canvas", raising=False)
-    with pytest.raises(ModuleNotFoundError, match="matplotlib"):
-        _ = stn_ref.canvas
+    for name in ("canvas", "show"):
+        monkeypatch.delitem(sys.modules, "stn_ref.plots.canvas", raising=False)
+        monkeypatch.delitem(vars(stn_ref.plots), name, raising=False)
+        with pytest.raises(ModuleNotFoundError, match="matplotlib"):
+            getattr(stn_ref.plots, name)

@@ -13,8 +13,9 @@ from matplotlib.quiver import Quiver
 from numpy.testing import assert_allclose, assert_array_equal
 
 import stn_ref
-from stn_ref import demo, diagrams, films, galleries, plots
 from stn_ref import equations as eq
+from stn_ref import plots
+from stn_ref.plots import diagrams, examples, films, galleries
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +46,7 @@ def test_a_kernel_is_drawn_above_its_derivative():
 
 
 def test_control_points_are_drawn_where_theta_puts_them():
-    spline, theta = demo.a_spline()
+    spline, theta = examples.a_spline()
     _, ax = plt.subplots()
     plots.control_points(theta, (28, 28), transformation=spline, ax=ax)
     start, end = (np.stack(line.get_data(), axis=-1) for line in ax.lines)
@@ -54,7 +55,7 @@ def test_control_points_are_drawn_where_theta_puts_them():
 
 
 def test_the_taps_of_a_trace_have_their_weights_for_areas():
-    U, (theta, size) = demo.a_digit(), demo.a_crop()
+    U, (theta, size) = examples.a_digit(), examples.a_crop()
     report = stn_ref.trace(U[None], theta, at=(0, 6, 11), size=size)
     V = stn_ref.transform(U[None], theta, size=size)[0]
     figure = diagrams.trace(report, U, V)
@@ -65,8 +66,8 @@ def test_the_taps_of_a_trace_have_their_weights_for_areas():
 
 
 def test_the_module_is_labelled_with_the_shapes_of_the_run():
-    U, (theta, _) = demo.a_digit(), demo.a_crop()
-    figure = diagrams.module(U, demo.layers_for(theta[0]), (12, 16))
+    U, (theta, _) = examples.a_digit(), examples.a_crop()
+    figure = diagrams.module(U, examples.layers_for(theta[0]), (12, 16))
     words = " ".join(t.get_text() for ax in figure.axes for t in ax.texts)
     words += " ".join(ax.get_title() for ax in figure.axes)
     for shape in ("(1, 28, 28, 1)", "(1, 2, 3)", "(12, 16, 2)", "(1, 12, 16, 2)", "(1, 12, 16, 1)"):
@@ -74,7 +75,7 @@ def test_the_module_is_labelled_with_the_shapes_of_the_run():
 
 
 def test_the_output_is_drawn_upright_beside_its_source():
-    U, theta = demo.a_digit(), np.array([[0.5, 0, 0.1], [0, 0.5, -0.2]])
+    U, theta = examples.a_digit(), np.array([[0.5, 0, 0.1], [0, 0.5, -0.2]])
     _, axes = plt.subplots(1, 2)
     plots.source_and_target(U, theta, axes=axes)
     V = stn_ref.transform(U[None], theta[None])[0]
@@ -243,7 +244,7 @@ def test_a_moving_picture_has_every_moment_and_the_same_bytes(tmp_path, rng):
 def test_a_spline_is_bent_from_the_identity_to_theta_and_back(monkeypatch):
     bent = []
     monkeypatch.setattr(diagrams, "animate", lambda draw, moments, path: bent.extend(moments))
-    (spline, theta), U = demo.a_spline(), demo.a_digit()
+    (spline, theta), U = examples.a_spline(), examples.a_digit()
     diagrams.bending(U, theta, spline, None)
     assert_array_equal(bent[0], spline.identity())
     assert_allclose(bent[len(bent) // 2], theta)
@@ -316,7 +317,7 @@ def test_the_lattice_is_labelled_with_its_coordinates():
 
 
 def test_paddings_agree_inside_the_frame_and_not_outside():
-    figure = galleries.paddings(*demo.a_part_from_afar())
+    figure = galleries.paddings(*examples.a_part_from_afar())
     images = [ax.images[0].get_array() for ax in figure.axes]
     assert len(images) == len(eq.PADDINGS)
     for image in images[1:]:
@@ -330,7 +331,7 @@ def test_wide_kernels_fade_what_the_narrow_one_folds_back():
 
 
 def test_the_knot_shows_the_print_to_be_the_image():
-    U = demo.a_digit()
+    U = examples.a_digit()
     figure = diagrams.knot(U)
     images = {ax.get_title(): ax.images[0].get_array() for ax in figure.axes if ax.images}
     assert_array_equal(images["as printed: $U$ itself"], U[..., 0])

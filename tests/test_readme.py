@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import stn_ref
-from stn_ref import demo
+from stn_ref.plots import examples
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -94,7 +94,7 @@ def test_the_code_runs_and_prints_what_the_readme_shows():
         for language, code in blocks:
             if language == "python":
                 exec(compile(code, "README.md", "exec"), {})
-        U, (theta, size) = demo.a_digit()[None], demo.a_crop()
+        U, (theta, size) = examples.a_digit()[None], examples.a_crop()
         print(stn_ref.trace(U, theta, at=(0, 6, 11), size=size))
     noise = re.compile(r"-?\d\.\d+e[+-]\d+|(?<=worst at ).*")  # which is worst is rounding's choice
     assert len(shown) == 2

@@ -9,8 +9,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from stn_ref import equations as eq
-from stn_ref.jvpcheck import check_jvp
-from stn_ref.knots import no_crossing, sampler_pieces
+from stn_ref.proofs.jvpcheck import check_jvp
+from stn_ref.proofs.knots import no_crossing, sampler_pieces
 from tests.conformance import KERNELS
 from tests.test_jvp import SIZE, TIES, assert_transposed, case, options
 

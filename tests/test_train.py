@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from stn_ref import films, transform
+from stn_ref import transform
 from stn_ref.__main__ import main
 from stn_ref.data import TASKS, Digits, digits, distort, distortions
 from stn_ref.equations import ROTATION
@@ -28,6 +28,7 @@ from stn_ref.nn import (
     fit,
 )
 from stn_ref.nn.trees import cast, mapped, named
+from stn_ref.plots import films
 
 FILES = {"checkpoint.npz", "weights.npz", "history.csv", "result.json"}
 

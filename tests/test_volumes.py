@@ -9,11 +9,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import stn_ref
-from stn_ref import check_gradients, check_jvp, plots, solids
+from stn_ref import check_gradients, check_jvp, plots
 from stn_ref import equations as eq
 from stn_ref.data import digits, extrude, pace, played
 from stn_ref.data.distortions import radius
 from stn_ref.data.volumes import placed, rotation
+from stn_ref.plots import solids
 
 DIGITS = digits()
 X, Y = DIGITS.x_test[::100], DIGITS.y_test[::100]

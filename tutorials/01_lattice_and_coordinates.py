@@ -22,11 +22,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import stn_ref
-from stn_ref import demo, diagrams, plots
 from stn_ref import equations as eq
+from stn_ref import files, plots
+from stn_ref.plots import diagrams, examples
 
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
-demo.writable_directory(out)
+files.writable_directory(out)
 
 # %% [markdown]
 # ## The regular grid
@@ -98,7 +99,7 @@ print(plots.save(figure, out / "corners.png"))
 
 # %%
 wide = np.zeros((28, 56, 1))
-wide[:, 14:42] = demo.a_digit(2)
+wide[:, 14:42] = examples.a_digit(2)
 cos, sin = np.cos(0.5), np.sin(0.5)
 D = np.diag([27.5, 13.5])  # half of what ±1 span between the centres, in pixels
 R = np.array([[cos, -sin], [sin, cos]])
@@ -121,7 +122,7 @@ print(plots.save(figure, out / "aspect.png"))
 # `stn_ref.transform` takes both steps in one, about the middle of the map, and misses none.
 
 # %%
-U = demo.a_digit(2)[None]
+U = examples.a_digit(2)[None]
 for size in (28, 42, 60):
     xy = eq.to_pixels(eq.target_grid((size, size))[None], (size, size))
     print(

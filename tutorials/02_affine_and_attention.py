@@ -19,12 +19,13 @@ matplotlib.use("agg")
 import numpy as np
 
 import stn_ref
-from stn_ref import demo, galleries, plots
 from stn_ref import equations as eq
+from stn_ref import files, plots
+from stn_ref.plots import examples, galleries
 
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
-demo.writable_directory(out)
-U = demo.a_digit(2)
+files.writable_directory(out)
+U = examples.a_digit(2)
 
 # %% [markdown]
 # ## Eq. 1: six numbers
@@ -80,9 +81,9 @@ print(plots.save(figure, out / "push_and_pull.png"))
 # the digit grows. And at the rotation: the grid turns one way, the digit the other.
 
 # %%
-for title, _, parameters in demo.examples():
+for title, _, parameters in examples.affine_family():
     print(f"{title:<20} θ = {np.array2string(parameters, precision=2).replace(chr(10), '')}")
-print(plots.save(galleries.warped_grids(U, demo.examples()), out / "warped_grids.png"))
+print(plots.save(galleries.warped_grids(U, examples.affine_family()), out / "warped_grids.png"))
 
 # %% [markdown]
 # ## Backwards

@@ -19,13 +19,14 @@ matplotlib.use("agg")
 import numpy as np
 
 import stn_ref
-from stn_ref import demo, diagrams, galleries, plots
 from stn_ref import equations as eq
-from stn_ref.explore import explore
+from stn_ref import files, plots
+from stn_ref.plots import diagrams, examples, galleries
+from stn_ref.plots.explore import explore
 
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
-demo.writable_directory(out)
-U = demo.a_digit(2)
+files.writable_directory(out)
+U = examples.a_digit(2)
 
 # %% [markdown]
 # ## Projective: a matrix and a divide
@@ -53,7 +54,7 @@ U = demo.a_digit(2)
 # %%
 print(f"condition of the 4 x 4 spline: {eq.spline_condition():.0f}")
 
-spline, theta = demo.a_spline()
+spline, theta = examples.a_spline()
 print(plots.save(diagrams.spline(U, theta, spline), out / "spline.png"))
 
 # %% [markdown]
@@ -73,9 +74,9 @@ print(diagrams.bending(U, theta, spline, out / "spline.gif"))
 # compositions, to which we come.
 
 # %%
-for title, transformation, example in demo.every_transformation():
+for title, transformation, example in examples.every_transformation():
     print(f"{title:<34} θ {example.shape}, a matrix: {transformation.matrix is not None}")
-figure = galleries.warped_grids(U, demo.every_transformation())
+figure = galleries.warped_grids(U, examples.every_transformation())
 print(plots.save(figure, out / "every_transformation.png"))
 
 # %% [markdown]

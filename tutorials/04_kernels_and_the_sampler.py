@@ -23,12 +23,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import stn_ref
-from stn_ref import demo, diagrams, galleries, plots
 from stn_ref import equations as eq
+from stn_ref import files, plots
+from stn_ref.plots import diagrams, examples, galleries
 
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
-demo.writable_directory(out)
-U = demo.a_digit(2)[None]
+files.writable_directory(out)
+U = examples.a_digit(2)[None]
 
 # %% [markdown]
 # ## A kernel is a row of data
@@ -38,11 +39,11 @@ U = demo.a_digit(2)[None]
 # Whoever wants another writes another row, and the sampler need not know.
 
 # %%
-for _, rows in demo.kernel_groups():
+for _, rows in examples.kernel_groups():
     for row in rows:
         weights = row.k(0.25 - np.arange(-1, 3), row.Phi).round(4) + 0.0
         print(f"{row.name:>14}{row.Phi!s:<9} weights of m = -1..2 at x = 0.25:", weights)
-print(plots.save(galleries.kernels(demo.kernel_groups()), out / "kernels.png"))
+print(plots.save(galleries.kernels(examples.kernel_groups()), out / "kernels.png"))
 
 # %% [markdown]
 # Look at the lower row. The derivative of Eq. 4 is 0 everywhere, so no gradient reaches $\theta$
@@ -68,7 +69,7 @@ print("four taps:  ", eq.sample(U, xy).item())
 # areas are the weights. Look at which tap weighs most: the nearest. The four sum to one.
 
 # %%
-theta, size = demo.a_crop()
+theta, size = examples.a_crop()
 traced = stn_ref.trace(U, theta, at=(0, 6, 11), size=size)
 print(traced)
 V = stn_ref.transform(U, theta, size=size)
@@ -108,7 +109,7 @@ print(plots.save(axes, out / "sampling.png"))
 # centres and does not; `wrap` starts again.
 
 # %%
-part, away, size = demo.a_part_from_afar()
+part, away, size = examples.a_part_from_afar()
 print(plots.save(galleries.paddings(part, away, size), out / "paddings.png"))
 
 # %% [markdown]

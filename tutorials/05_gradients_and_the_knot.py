@@ -20,12 +20,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import stn_ref
-from stn_ref import demo, diagrams, plots
 from stn_ref import equations as eq
-from stn_ref.knots import sampler_knots
+from stn_ref import files, plots
+from stn_ref.plots import diagrams, examples
+from stn_ref.proofs.knots import sampler_knots
 
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
-demo.writable_directory(out)
+files.writable_directory(out)
 rng = np.random.default_rng(7)
 
 # %% [markdown]
@@ -44,7 +45,7 @@ rng = np.random.default_rng(7)
 # point, $-\partial L/\partial(x, y)$; it is the brightness's slope at that point, times an error.
 
 # %%
-digit = demo.a_digit(2)[None]
+digit = examples.a_digit(2)[None]
 home = eq.to_pixels(eq.target_grid((28, 28))[None], (28, 28))
 figure, axes = plt.subplots(1, 2, figsize=(8.4, 4.4), layout="constrained")
 for ax, aside in zip(axes, (1.5, 9.5), strict=True):
@@ -133,7 +134,7 @@ print(report)
 # that trains on the last one pulls its grid by brightness, on a flat image too.
 
 # %%
-print(plots.save(diagrams.knot(demo.a_digit(2)), out / "knot.png"))
+print(plots.save(diagrams.knot(examples.a_digit(2)), out / "knot.png"))
 
 # %% [markdown]
 # ## Exercise

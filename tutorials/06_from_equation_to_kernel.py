@@ -27,14 +27,14 @@ import numpy as np
 from numba import cuda, njit, set_num_threads
 
 import stn_ref
-from stn_ref import demo, plots
 from stn_ref import equations as eq
+from stn_ref import files, plots
 from stn_ref.data import digits
-from stn_ref.roofline import roofline
+from stn_ref.plots.roofline import roofline
 
 root = Path(__file__).parents[1]
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else root / "figures"
-demo.writable_directory(out)
+files.writable_directory(out)
 set_num_threads(1)
 
 # %% [markdown]

@@ -19,11 +19,11 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from stn_ref import demo, plots
+from stn_ref import files, plots
 from stn_ref.data import TASKS, digits, distort
 
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
-demo.writable_directory(out)
+files.writable_directory(out)
 
 data = digits(dtype=np.float32)
 in_turn = np.argsort(data.y_test, kind="stable").reshape(10, -1).T.ravel()

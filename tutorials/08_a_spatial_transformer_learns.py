@@ -25,10 +25,9 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from stn_ref import demo, diagrams, plots
 from stn_ref import equations as eq
+from stn_ref import files, plots
 from stn_ref.data import TASKS, digits, distort
-from stn_ref.films import every_so_often, frames, moving_picture
 from stn_ref.nn import (
     SGD,
     Adam,
@@ -42,9 +41,11 @@ from stn_ref.nn import (
     warps,
 )
 from stn_ref.nn.trees import named
+from stn_ref.plots import diagrams, examples
+from stn_ref.plots.films import every_so_often, frames, moving_picture
 
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
-demo.writable_directory(out)
+files.writable_directory(out)
 data = digits(dtype=np.float32)
 
 # %% [markdown]
@@ -58,8 +59,8 @@ data = digits(dtype=np.float32)
 # decides how it is looked at, and is then looked at.
 
 # %%
-U, (theta, size) = demo.a_digit(2), demo.a_crop()
-layers = demo.layers_for(theta[0])
+U, (theta, size) = examples.a_digit(2), examples.a_crop()
+layers = examples.layers_for(theta[0])
 print("θ = f_loc(U) =", eq.f_loc(U[None], layers).tolist())
 print(plots.save(diagrams.module(U, layers, size), out / "module.png"))
 

@@ -25,10 +25,9 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from stn_ref import demo, plots
+from stn_ref import files, plots
 from stn_ref.data import TASKS, Task, digits, distort
 from stn_ref.equations import ATTENTION, ROTATION
-from stn_ref.films import frames
 from stn_ref.nn import (
     Adam,
     Cosine,
@@ -41,9 +40,10 @@ from stn_ref.nn import (
     fully_connected,
     warps,
 )
+from stn_ref.plots.films import frames
 
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
-demo.writable_directory(out)
+files.writable_directory(out)
 data = digits(dtype=np.float32)
 
 

@@ -25,7 +25,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from stn_ref import demo, plots, solids, transform
+from stn_ref import files, plots, transform
 from stn_ref.data import Extruded, digits, extrude, pace, played
 from stn_ref.equations import affine, target_grid, to_pixels
 from stn_ref.nn import (
@@ -41,9 +41,10 @@ from stn_ref.nn import (
     fully_connected,
     warps,
 )
+from stn_ref.plots import solids
 
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
-demo.writable_directory(out)
+files.writable_directory(out)
 steps = 8 if os.environ.get("STN_REF_QUICK") else 4000
 
 # %% [markdown]

@@ -26,12 +26,12 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from stn_ref import demo, plots
+from stn_ref import files, plots
 from stn_ref.oracle import check, expected, explain, torch
 from stn_ref.oracle.differences import NAMES, Probe, answer, dialect_of, differences
 
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
-demo.writable_directory(out)
+files.writable_directory(out)
 
 # %% [markdown]
 # ## A sampler

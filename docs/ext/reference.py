@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 # a group begins with its package; what is not named here follows
 GROUPS = {
-    "The door": ["stn_ref", "stn_ref.gradcheck", "stn_ref.knots", "stn_ref.tracing"],
+    "The door": ["stn_ref", "stn_ref.tracing", "stn_ref.paper"],
     "The equations, in the paper's order": [
         "stn_ref.equations",
         "stn_ref.equations.localisation",
@@ -38,15 +38,16 @@ GROUPS = {
     "Networks": ["stn_ref.nn"],
     "Data": ["stn_ref.data"],
     "The oracle": ["stn_ref.oracle", "stn_ref.oracle.torch", "stn_ref.oracle.onnx"],
-    "Pictures": ["stn_ref.plots", "stn_ref.diagrams", "stn_ref.films", "stn_ref.solids"],
+    "Finite differences": ["stn_ref.proofs"],
+    "Pictures": ["stn_ref.plots"],
 }
 # helpers, what a package exports, and commands, whose reference is --help
 HIDDEN = re.compile(
     r"equations\.(arguments|gather)|backends\.(?!contract$).*|nn\.(?!layer$|trees$).*|data\..*"
     r"|oracle\.(affine|arguments|bounds|checking|dialect|differences|exact|families|grids|report"
-    r"|halves|sampling|twofold|vector_files)|experiments.*|api|bench.*|canvas|cases|checks|contest"
-    r"|demo|explore|files|forward_checks|galleries|images|jvpcheck|lazy|progress|roofline|sheets"
-    r"|__main__"
+    r"|halves|sampling|twofold|vector_files)|experiments.*|api|bench.*|demo|files|lazy|progress"
+    r"|plots\.(canvas|examples|explore|galleries|images|own_data|roofline|sheets)"
+    r"|proofs\.(cases|checks|forward_checks)|__main__"
 )
 ELSEWHERE = ("stn_ref.equations",)  # its names have their pages with the modules that define them
 

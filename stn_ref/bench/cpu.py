@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from stn_ref.contest import TASKS, Case, case, check, in_layouts, opencvs, ours, torchs
+from stn_ref.bench.contest import TASKS, Case, case, check, in_layouts, opencvs, ours, torchs
 from stn_ref.equations import Kernel
 from stn_ref.equations.arguments import Array
 from stn_ref.progress import progress
@@ -155,8 +155,8 @@ def table(result: dict[str, Any]) -> str:
 
 def bench(out: Path, figure: Path, *, quick: bool = False, seed: int = 0) -> None:
     """Measure, print, and write the numbers and their picture."""
-    from stn_ref.canvas import save
-    from stn_ref.roofline import roofline
+    from stn_ref.plots.canvas import save
+    from stn_ref.plots.roofline import roofline
 
     result = measure(quick=quick, seconds=0.01 if quick else 0.5, seed=seed)
     print(table(result))

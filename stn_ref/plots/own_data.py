@@ -1,9 +1,4 @@
-"""Pictures of the equations, on anyone's data: arrays in, Matplotlib axes out.
-
-Each function draws into the axes or the figure that it is given, else into new ones, and returns
-the axes; `save` takes either. Colours are those of Okabe and Ito, told apart by colour-blind
-readers; lines differ in style, points in marker, and signed values in lightness, too.
-"""
+"""Pictures of one's own data: a warped grid, what the gradient pulls, a kernel, a training."""
 
 from __future__ import annotations
 
@@ -18,32 +13,22 @@ from matplotlib.patches import Rectangle
 import stn_ref
 from stn_ref import equations as eq
 from stn_ref.backends.pixels import source_pixels
-from stn_ref.canvas import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    RED,
-    SIGNED,
-    WIDTH,
-    a_map,
-    animate,
-    one,
-    page,
-    row_of,
-    save,
-    scale,
-    show,
-)
 from stn_ref.equations.arguments import Array, Size, flag, number, shaped, whole, whole_size
 from stn_ref.equations.sampler import Kernels
 from stn_ref.equations.transformation import checked
-from stn_ref.sheets import compare, contact_sheet, inked
-
-__all__ = ["BLUE", "GREEN", "GREY", "ORANGE", "RED", "SIGNED", "WIDTH", "Frame", "animate"]
-__all__ += ["compare", "contact_sheet", "control_points", "gradient_field", "grid_and_output"]
-__all__ += ["grid_lines", "inked", "kernel", "save", "show", "source_and_target", "training_film"]
-__all__ += ["warped_grid"]
+from stn_ref.plots.canvas import (
+    BLUE,
+    GREEN,
+    GREY,
+    RED,
+    WIDTH,
+    a_map,
+    one,
+    page,
+    row_of,
+    scale,
+    show,
+)
 
 IN_PIXELS: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1}  # arrows
 

@@ -17,7 +17,9 @@ from numpy.random import Generator
 from stn_ref import equations as eq
 from stn_ref.backends import reference
 from stn_ref.backends.pixels import source_pixels
-from stn_ref.cases import (
+from stn_ref.equations.arguments import Array
+from stn_ref.equations.transformation import forward_mode, named
+from stn_ref.proofs.cases import (
     FAMILIES,
     FEW,
     KERNELS,
@@ -35,11 +37,9 @@ from stn_ref.cases import (
     near_identity,
     relu_pieces,
 )
-from stn_ref.equations.arguments import Array
-from stn_ref.equations.transformation import forward_mode, named
-from stn_ref.gradcheck import Report
-from stn_ref.jvpcheck import check_jvp
-from stn_ref.knots import no_crossing, sampler_knots, sampler_pieces
+from stn_ref.proofs.gradcheck import Report
+from stn_ref.proofs.jvpcheck import check_jvp
+from stn_ref.proofs.knots import no_crossing, sampler_knots, sampler_pieces
 
 Check = Callable[[Generator], Report]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, floating, generator
-from stn_ref.gradcheck import Report, check_gradients, precise
+from stn_ref.proofs.gradcheck import Report, check_gradients, precise
 
 
 def check_jvp(

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from stn_ref import backends
-from stn_ref.bench import machine
-from stn_ref.contest import TASKS, Case, case, check, in_layouts, ours, torchs
+from stn_ref.bench.contest import TASKS, Case, case, check, in_layouts, ours, torchs
+from stn_ref.bench.cpu import machine
 from stn_ref.progress import progress
 
 SHAPES = (

@@ -7,7 +7,7 @@ from numpy.random import Generator
 
 from stn_ref import equations as eq
 from stn_ref.equations.arguments import Array
-from stn_ref.knots import sampler_pieces
+from stn_ref.proofs.knots import sampler_pieces
 
 # a square cut into four triangles at a point off its centre
 MESH = (

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 
 import stn_ref
 from stn_ref import equations as eq
-from stn_ref.canvas import BLUE, GREEN, ORANGE, RED, figure_of, page
 from stn_ref.equations.arguments import Array, Size
-from stn_ref.plots import compare, kernel, source_and_target
+from stn_ref.plots.canvas import BLUE, GREEN, ORANGE, RED, figure_of, page
+from stn_ref.plots.own_data import kernel, source_and_target
+from stn_ref.plots.sheets import compare
 
 Example: TypeAlias = tuple[str, eq.Transformation, Array]  # title, T, θ without a batch axis
 STYLES = [

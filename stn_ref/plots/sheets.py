@@ -10,7 +10,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 
-from stn_ref.canvas import (
+from stn_ref.equations.arguments import Array, flag, shaped, whole
+from stn_ref.plots.canvas import (
     BLUE,
     GREEN,
     GREY,
@@ -24,7 +25,6 @@ from stn_ref.canvas import (
     scale,
     show,
 )
-from stn_ref.equations.arguments import Array, flag, shaped, whole
 
 
 def compare(

@@ -18,7 +18,10 @@ from numpy.random import Generator
 from stn_ref import equations as eq
 from stn_ref.backends import reference
 from stn_ref.backends.pixels import source_pixels
-from stn_ref.cases import (
+from stn_ref.equations.arguments import Array
+from stn_ref.equations.lattice import each_point
+from stn_ref.equations.transformation import has_matrix, named
+from stn_ref.proofs.cases import (
     FAMILIES,
     FEW,
     KERNELS,
@@ -36,12 +39,9 @@ from stn_ref.cases import (
     near_identity,
     relu_pieces,
 )
-from stn_ref.equations.arguments import Array
-from stn_ref.equations.lattice import each_point
-from stn_ref.equations.transformation import has_matrix, named
-from stn_ref.forward_checks import Check, forward_checks
-from stn_ref.gradcheck import Report, check_gradients
-from stn_ref.knots import no_crossing, sampler_knots, sampler_pieces
+from stn_ref.proofs.forward_checks import Check, forward_checks
+from stn_ref.proofs.gradcheck import Report, check_gradients
+from stn_ref.proofs.knots import no_crossing, sampler_knots, sampler_pieces
 
 
 def all_checks() -> Iterator[tuple[str, Check]]:

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from stn_ref.plots import BLUE, GREEN, GREY, ORANGE
+from stn_ref.plots.canvas import BLUE, GREEN, GREY, ORANGE
 
 MARKS = {
     "ours": (BLUE, "o", "stn_ref"),

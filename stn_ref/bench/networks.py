@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stn_ref import nn
-from stn_ref.bench import in_turns, installed, machine, use_threads
+from stn_ref.bench.cpu import in_turns, installed, machine, use_threads
 from stn_ref.data import TASKS, digits, distort
 from stn_ref.equations import AFFINE, BILINEAR
 from stn_ref.equations.arguments import Array

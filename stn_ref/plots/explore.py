@@ -13,13 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.widgets import Button, CheckButtons, RadioButtons, Slider
 
 import stn_ref
-from stn_ref import demo, plots
 from stn_ref import equations as eq
+from stn_ref import plots
 from stn_ref.backends.pixels import source_pixels
 from stn_ref.data.distortions import CORNERS, four_points, is_convex
 from stn_ref.equations.arguments import Array
 from stn_ref.equations.lattice import centre, half_extent
-from stn_ref.images import fitted, read_image
+from stn_ref.plots import examples
+from stn_ref.plots.images import fitted, read_image
 
 SLIDERS = {  # the names of θ's entries; points are dragged where there are none
     "affine": [rf"$\theta_{{{i}{j}}}$" for i in "12" for j in "123"],
@@ -58,7 +59,7 @@ class Explorer:
 
     def __init__(self, U: Array, figure: Figure) -> None:
         self.U, self.figure = U, figure
-        self.rows = {row[1].name: row for row in demo.every_transformation()}  # title, T, θ
+        self.rows = {row[1].name: row for row in examples.every_transformation()}  # title, T, θ
         self.values = {name: np.array(self.rows[name][2], float) for name in SLIDERS}
         tilted = eq.PROJECTIVE.grid(self.values["projective"][None], CORNERS[None])
         self.values["projective"] = tilted[0, 0]  # where its corners are; else θ
@@ -189,7 +190,7 @@ def explore(image: Path | None = None, save: Path | None = None) -> None:
 
     Raises OSError if there is nothing to open it on, or a file cannot be read or written.
     """
-    U = demo.a_digit() if image is None else fitted(read_image(image), LARGEST)
+    U = examples.a_digit() if image is None else fitted(read_image(image), LARGEST)
     try:
         figure = plt.figure(figsize=(11.5, 6.9))
     except ImportError as error:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from stn_ref.equations.arguments import Array, shaped
-from stn_ref.plots import BLUE, GREY, ORANGE, RED, show
+from stn_ref.plots.canvas import BLUE, GREY, ORANGE, RED, show
 
 
 def slices(U: Array, ax: Axes, depths: Iterable[int], title: str = "") -> Axes:

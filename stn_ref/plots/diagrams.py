@@ -18,23 +18,10 @@ from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Rectangl
 import stn_ref
 from stn_ref import equations as eq
 from stn_ref.backends.pixels import source_pixels
-from stn_ref.canvas import page
 from stn_ref.equations.arguments import Array, Size
 from stn_ref.equations.localisation import Layer
-from stn_ref.plots import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    RED,
-    SIGNED,
-    WIDTH,
-    animate,
-    control_points,
-    show,
-    source_and_target,
-    warped_grid,
-)
+from stn_ref.plots.canvas import BLUE, GREEN, GREY, ORANGE, RED, SIGNED, WIDTH, animate, page, show
+from stn_ref.plots.own_data import control_points, source_and_target, warped_grid
 from stn_ref.tracing import Trace
 
 
