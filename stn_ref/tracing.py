@@ -12,9 +12,10 @@ from stn_ref.backends.pixels import in_double, source_pixels
 from stn_ref.equations import AFFINE, BILINEAR, Transformation, target_grid
 from stn_ref.equations.arguments import Array, Size, feature_map, whole_size
 from stn_ref.equations.kernels import checked_tie, per_axis
-from stn_ref.equations.padding import NOWHERE, OUTSIDE, lost
-from stn_ref.equations.sampler import Kernels, sample, weights_and_slopes
-from stn_ref.equations.taps import cell
+from stn_ref.equations.padding import OUTSIDE, nowhere
+from stn_ref.equations.quiet import quiet
+from stn_ref.equations.sampler import Kernels, sample
+from stn_ref.equations.taps import cell, taps
 
 EQUATION = {"affine": "Eq. 1", "attention": "Eq. 2", "integer": "Eq. 4", "bilinear": "Eq. 5"}
 CHANNELS_SHOWN = 3
@@ -69,7 +70,7 @@ class Trace:
             f"§3.3    cell      (⌊x⌋, ⌊y⌋) = ({self.cell[0]:.9g}, {self.cell[1]:.9g}),"
             f"  fractions ({self.f[0]:.6g}, {self.f[1]:.6g})",
         ]
-        if lost(self.xy, self.padding).any():
+        if nowhere(self.xy, self.padding).any():
             return "\n".join([*lines, "        no place under this padding: V is NaN"])
         for c in range(min(len(self.V), CHANNELS_SHOWN)):
             lines += ["", *self._channel(c)]
@@ -96,7 +97,7 @@ class Trace:
         return ["".join(map(str.rjust, row, widths)).rstrip() for row in table]
 
 
-@np.errstate(all="ignore")
+@quiet
 def trace(
     U: ArrayLike,
     theta: ArrayLike,
@@ -141,23 +142,23 @@ def trace(
     V = sample(U, xy, kernel=kernel, padding=padding, fill=fill)[0, 0, 0]
     kernel_x, kernel_y = per_axis(kernel)
     checked_tie(tie, (kernel_x, kernel_y))
-    rows = weights_and_slopes(xy[..., 1], U.shape[1], kernel_y, padding, tie)
-    columns = weights_and_slopes(xy[..., 0], U.shape[2], kernel_x, padding, tie)
-    taps = tuple(
+    rows = taps(xy[..., 1], U.shape[1], kernel_y, padding, tie)
+    columns = taps(xy[..., 0], U.shape[2], kernel_x, padding, tie)
+    found = tuple(
         TracedTap(
-            n := int(n_.item()),
-            m := int(m_.item()),
-            k_y.item(),
-            k_x.item(),
-            dk_y.item(),
-            dk_x.item(),
+            n := int(y.pixel.item()),
+            m := int(x.pixel.item()),
+            y.k.item(),
+            x.k.item(),
+            y.dk.item(),
+            x.dk.item(),
             np.full(len(V), fill) if OUTSIDE in (n, m) else U[0, n, m].astype(theta.dtype),
         )
-        for n_, k_y, dk_y, _ in rows
-        for m_, k_x, dk_x, _ in columns
-        if NOWHERE not in (n_, m_)
+        for y in rows
+        for x in columns
+        if (y.k or y.dk) and (x.k or x.dk)
     )
-    nowhere = np.nan if lost(xy, padding).any() else 0.0
+    start = np.full(len(V), np.nan if nowhere(xy, padding).any() else 0.0)
     return Trace(
         (b, i, j),
         transformation.name,
@@ -168,10 +169,10 @@ def trace(
         np.asarray(transformation.grid(theta, G))[0, 0, 0],
         xy[0, 0, 0],
         *cell(xy[0, 0, 0]),
-        taps,
+        found,
         V,
-        sum((t.value * t.dk_x * t.k_y for t in taps), start=np.full(len(V), nowhere)),
-        sum((t.value * t.k_x * t.dk_y for t in taps), start=np.full(len(V), nowhere)),
+        sum((t.value * t.dk_x * t.k_y for t in found), start=start),
+        sum((t.value * t.k_x * t.dk_y for t in found), start=start),
     )
 
 

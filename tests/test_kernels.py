@@ -21,8 +21,8 @@ from stn_ref.equations.kernels import (
     eq7_as_printed,
     per_axis,
     second_derivative,
-    shift,
 )
+from stn_ref.equations.taps import shift
 from tests.conformance import KERNELS
 from tests.strategies import PARTITIONS_OF_UNITY
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from stn_ref.equations.padding import PADDINGS, lost, padding_rule, whole
+from stn_ref.equations import BILINEAR, keys
+from stn_ref.equations.padding import PADDINGS, integer_cell, nowhere, padding_rule
 from stn_ref.equations.taps import cell, offsets, taps
 
 M = np.arange(-3, 7)
@@ -61,15 +62,15 @@ def test_points_at_infinity_have_fraction_zero():
     assert_array_equal(f, [0, 0, 0])
 
 
-def test_nan_is_lost_and_infinity_where_the_plane_repeats():
+def test_nan_is_nowhere_and_so_is_infinity_where_the_plane_repeats():
     x = np.array([0.0, 1e300, np.inf, -np.inf, np.nan])
-    assert_array_equal(lost(x, "border"), [False, False, False, False, True])
-    assert_array_equal(lost(x, "wrap"), [False, False, True, True, True])
+    assert_array_equal(nowhere(x, "border"), [False, False, False, False, True])
+    assert_array_equal(nowhere(x, "wrap"), [False, False, True, True, True])
 
 
 def test_huge_cells_are_clipped_beyond_the_reach_of_every_tap():
     cells = np.array([-np.inf, -1e300, -3, 2, 1e300, np.inf, np.nan])
-    assert_array_equal(whole(cells, 4, 2, "zeros"), [-3, -3, -3, 2, 6, 6, 0])
+    assert_array_equal(integer_cell(cells, 4, 2, "zeros"), [-3, -3, -3, 2, 6, 6, 0])
 
 
 @pytest.mark.parametrize("padding", ["reflection", "symmetric", "wrap"])
@@ -79,9 +80,9 @@ def test_huge_cells_are_reduced_exactly(padding, size):
     for x in (2.0**53, 2.0**63, 1e19, 3e38, -1e300, 1e300, 12345678.0):
         expected = rule.pixel(np.array([int(x) % rule.period(size)]), size)
         for dtype in (np.float64, np.longdouble):
-            m = whole(np.array([x], dtype), size, 2, padding)
+            m = integer_cell(np.array([x], dtype), size, 2, padding)
             assert_array_equal(rule.pixel(m, size), expected)
-    assert_array_equal(whole(np.array([np.inf, np.nan]), size, 2, padding), [0, 0])
+    assert_array_equal(integer_cell(np.array([np.inf, np.nan]), size, 2, padding), [0, 0])
 
 
 @pytest.mark.parametrize(
@@ -102,15 +103,23 @@ def test_offsets_reach_as_far_as_the_support(support, right, left):
 
 
 def test_taps_by_hand():
-    low, high = taps(np.array([[[2.25, -0.25, 3.5]]]), 4, 1.0, "zeros")
+    low, high = taps(np.array([[[2.25, -0.25, 3.5]]]), 4, BILINEAR, "zeros", "right")
     assert_array_equal(low.pixel, [[[2, -1, 3]]])
     assert_array_equal(high.pixel, [[[3, 0, -1]]])
-    assert_array_equal(low.t, [[[0.25, 0.75, 0.5]]])
-    assert_array_equal(high.t, [[[-0.75, -0.25, -0.5]]])
+    assert_array_equal(low.k, [[[0.75, 0.25, 0.5]]])
+    assert_array_equal(high.k, [[[0.25, 0.75, 0.5]]])
+    assert_array_equal((low.dk, high.dk), [[[[-1, -1, -1]]], [[[1, 1, 1]]]])
 
 
-def test_a_lost_point_has_no_pixels():
+def test_a_tap_that_can_do_nothing_is_not_read():
+    on, ahead = taps(np.array([[[2.0]]]), 4, BILINEAR, "zeros")
+    assert (on.pixel, ahead.pixel) == (2, -1)
+    _, ahead = taps(np.array([[[2.0]]]), 4, BILINEAR, "zeros", "right")
+    assert ahead.pixel == 3 and ahead.dk == 1  # the slope to the right asks for it
+
+
+def test_a_point_that_is_nowhere_has_no_pixels():
     for padding in PADDINGS:
         bad = [np.nan, np.inf] if padding_rule(padding).period else [np.nan]
-        for tap in taps(np.array([[bad]]), 4, 2.0, padding):
+        for tap in taps(np.array([[bad]]), 4, keys(), padding):
             assert_array_equal(tap.pixel, np.full((1, 1, len(bad)), -1))

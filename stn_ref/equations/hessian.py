@@ -13,33 +13,24 @@ mixed difference U_00 − U_01 − U_10 + U_11 of the cell's pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
+from itertools import product
+from operator import add, mul
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, like, shaped, tangent
-from stn_ref.equations.gather import (
-    add_at,
-    combinations,
-    lengths,
-    no_place,
-    pixels,
-    product_rule,
-    times,
-    where_it_matters,
-    zeros,
-)
-from stn_ref.equations.kernels import (
-    BILINEAR,
-    Kernel,
-    checked_tie,
-    derivative,
-    second_derivative,
-)
+from stn_ref.equations.gather import add_at, pixels, zeros
+from stn_ref.equations.kernels import BILINEAR, checked_tie
+from stn_ref.equations.padding import nowhere
+from stn_ref.equations.quiet import quiet
 from stn_ref.equations.sampler import Kernels, checked_inputs
-from stn_ref.equations.taps import taps
+from stn_ref.equations.taps import taps_of_x_y_z
 
 
-@np.errstate(all="ignore")
+@quiet
 def sample_backward_jvp(
     dV_dot: ArrayLike,
     U_dot: ArrayLike,
@@ -72,7 +63,8 @@ def sample_backward_jvp(
     The rest is as in `sample_backward`.
     Returns dU_dot in U's dtype and layout and dxy_dot in xy's dtype. Where a point has a NaN,
     dxy_dot is NaN and nothing goes to dU_dot.
-    Raises TypeError or ValueError if an argument has another form, or a kernel no `d2k`.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value, or if a kernel
+    has no `d2k`.
     """
     U, xy, kernels, fill = checked_inputs(U, xy, kernel, padding, fill)
     dV = like("dV", shaped("dV", dV, (*xy.shape[:-1], U.shape[-1])), "U", U)
@@ -80,36 +72,32 @@ def sample_backward_jvp(
     U_dot, xy_dot = tangent("U_dot", U_dot, "U", U), tangent("xy_dot", xy_dot, "xy", xy)
     checked_tie(tie, kernels)
     wide = np.result_type(U, xy, np.float64)
-    xs, x_dots = (np.moveaxis(p.astype(wide), -1, 0) for p in (xy, xy_dot))
-    x_dots = np.where(np.isfinite(xs), x_dots, 0)
-    gone = no_place(xs, padding)
-    dV, dV_dot = (np.where(gone[..., None], 0, d.astype(wide)) for d in (dV, dV_dot))
+    x_dots = np.moveaxis(np.where(np.isfinite(xy), xy_dot, 0).astype(wide), -1, 0)
+    lost = nowhere(xy, padding).any(axis=-1, keepdims=True)
+    dV, dV_dot = (np.where(lost, 0, d.astype(wide)) for d in (dV, dV_dot))
+    axes = taps_of_x_y_z(U, xy.astype(wide), kernels, padding, tie, second=True)
+    moving_x, moving_y, moving_z = (
+        [(tap, tap.dk * x_dot, tap.d2k * x_dot) for tap in taps]  # k and k′; how fast they change
+        for taps, x_dot in zip(axes, (*x_dots, 0, 0), strict=False)
+    )
 
-    dU_dot, dx_dots = zeros(U, U.shape, wide), [np.zeros_like(x) for x in xs]
-    axes = zip(x_dots, xs, lengths(U), kernels, strict=True)
-    found = [_slopes_and_rates(*axis, padding, tie) for axis in axes]
-    for mn, k, dk, k_dot, dk_dot in combinations(found):
-        w, w_dot = times(*k), product_rule(k, k_dot)
-        add_at(dU_dot, mn, dV_dot * w[..., None] + dV * w_dot[..., None])
-        u, u_dot = pixels(U, mn, fill), pixels(U_dot, mn, 0)
+    dU_dot, dxy_dot = zeros(U, U.shape, wide), np.zeros((len(kernels), *xy.shape[:-1]), wide)
+    for z, y, x in product(moving_z, moving_y, moving_x):
+        (m, n, l), k_dot, dk_dot = zip(x, y, z, strict=True)
+        k, dk = (m.k, n.k, l.k), (m.dk, n.dk, l.dk)
+        weight, weight_dot = reduce(mul, k), product_rule(k, k_dot)
+        add_at(dU_dot, l, n, m, dV_dot * weight[..., None] + dV * weight_dot[..., None])
+        u, u_dot = pixels(U, l, n, m, fill), pixels(U_dot, l, n, m, 0)
         pull, pull_dot = np.sum(dV * u, axis=-1), np.sum(dV_dot * u + dV * u_dot, axis=-1)
         for a in range(len(kernels)):  # k′ in the place of k: along x, then along y
             factors = (pull, *k[:a], dk[a], *k[a + 1 :])
             dots = (pull_dot, *k_dot[:a], dk_dot[a], *k_dot[a + 1 :])
-            dx_dots[a] += product_rule(factors, dots)
-    dxy_dot = np.where(gone[..., None], np.nan, np.stack(dx_dots, axis=-1))
+            dxy_dot[a] += product_rule(factors, dots)
+    dxy_dot = np.where(lost, np.nan, np.stack(list(dxy_dot), axis=-1))
     return dU_dot.astype(U.dtype, copy=False), dxy_dot.astype(xy.dtype, copy=False)
 
 
-def _slopes_and_rates(
-    x_dot: Array, x: Array, size: int, kernel: Kernel, padding: str, tie: str
-) -> list[tuple[Array, ...]]:
-    """m, k, k′ and how fast these two change, k′ẋ and k″ẋ, of each tap; at ±∞ nothing does."""
-    here = np.isfinite(x)
-    found: list[tuple[Array, ...]] = []
-    for m, t in taps(x, size, kernel.support, padding, left=tie in ("left", "central")):
-        k, dk = kernel.k(t, kernel.Phi), here * derivative(kernel, t, tie)
-        d2k = here * second_derivative(kernel, t, tie)
-        m = where_it_matters(m, t, kernel, k, dk, d2k)
-        found.append((m, k, dk, dk * x_dot, d2k * x_dot))
-    return found
+def product_rule(factors: Sequence[Array], dots: Sequence[Array]) -> Array:
+    """How a product changes: each factor's rate in its place, summed."""
+    terms = ([*factors[:a], dot, *factors[a + 1 :]] for a, dot in enumerate(dots))
+    return reduce(add, (reduce(mul, term) for term in terms))

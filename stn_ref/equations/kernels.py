@@ -88,23 +88,6 @@ def phi_tangents(
     return [tuple(number("Phi_dot", p) for p in dots) for dots in each]
 
 
-EPS = 2.0**-52
-
-
-def shift(t: Any, by: Any, support: float) -> Any:
-    """t + by, but never rounded onto a knot that it is not on.
-
-    Knots are multiples of ½ and ±support: on one, a kernel or its slope jumps. 10⁻²⁰ − 1 rounds to
-    −1, where a left derivative would look into the wrong cell. The sum's rounding error is known
-    exactly (Knuth's two-sum); where it is not 0 on a knot, the result steps off on its own side.
-    """
-    u = t + by
-    back = u - t
-    error = (t - (u - back)) + (by - back)
-    knot = (np.floor(2 * u) == 2 * u) | (abs(u) == support)
-    return u + knot * (1.0 * (error > 0) - 1.0 * (error < 0)) * EPS * abs(u)
-
-
 # Eq. 4: the nearest pixel, ties to the right.
 
 

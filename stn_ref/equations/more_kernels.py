@@ -15,8 +15,8 @@ from stn_ref.equations.kernels import (
     no_curvature,
     no_parameters,
     per_axis,
-    shift,
 )
+from stn_ref.equations.taps import shift
 
 
 def keys(a: float = -0.75) -> Kernel:

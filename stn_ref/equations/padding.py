@@ -13,7 +13,7 @@ import numpy as np
 
 from stn_ref.equations.arguments import Array, choice
 
-OUTSIDE, NOWHERE = -1, -2  # no pixel but the fill; no tap at all
+OUTSIDE = -1  # the pixel of a tap that has none
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Padding:
     period: Callable[[int], int] | None = None
 
 
-def nothing(m: Array, size: int) -> Array:
-    """m where it is a pixel, else outside."""
+def inside_only(m: Array, size: int) -> Array:
+    """m where it is a pixel, else OUTSIDE."""
     return np.where((m >= 0) & (m < size), m, OUTSIDE)
 
 
@@ -56,8 +56,8 @@ def repeat(m: Array, size: int) -> Array:
 
 
 PADDINGS = {
-    "zeros": Padding(nothing),
-    "constant": Padding(nothing),
+    "zeros": Padding(inside_only),
+    "constant": Padding(inside_only),
     "border": Padding(clip),
     "reflection": Padding(mirror_centre, lambda size: max(2 * size - 2, 1)),
     "symmetric": Padding(mirror_edge, lambda size: 2 * size),
@@ -70,13 +70,13 @@ def padding_rule(padding: str) -> Padding:
     return PADDINGS[choice("padding", padding, tuple(PADDINGS))]
 
 
-def whole(cell: Array, size: int, reach: int, padding: str) -> Array:
+def integer_cell(cell: Array, size: int, reach: int, padding: str) -> Array:
     """The cell ⌊x⌋ as an integer, however large.
 
     Reduced by the period, exactly, while it is still a float; or, where beyond each edge all is
     alike, clipped so far out that no tap meets the plane.
 
-    cell   floats, NaN and ±∞ among them; what is no place becomes 0, and is never used
+    cell   floats; NaN becomes 0, as does ±∞ where the plane repeats: such a point is nowhere
     reach  the farthest tap's offset
     """
     period = padding_rule(padding).period
@@ -87,7 +87,7 @@ def whole(cell: Array, size: int, reach: int, padding: str) -> Array:
     return np.where(np.isnan(near), 0, near).astype(np.intp)
 
 
-def lost(x: Array, padding: str) -> Array:
-    """Where a coordinate is no place at all: NaN, and ±∞ where the plane repeats."""
+def nowhere(x: Array, padding: str) -> Array:
+    """Which coordinates are nowhere: NaN, and ±∞ where the plane repeats."""
     repeats = padding_rule(padding).period is not None
     return ~np.isfinite(x) if repeats else np.isnan(x)

@@ -2,14 +2,15 @@
 
 Everything is computed in float64, or wider if the arguments are, and rounded once at the end.
 
-The equations are those of a map, as printed. A signal has one axis, x, and no Σ_n; a volume has a
-third, z, and a third sum and weight, as in A.3 of the paper. The code goes over the axes, in the
-order (x, y, z) of a point's coordinates: U's sides backwards.
+The equations are those of a map, as printed. A volume has a third axis, z, with its own sum and
+weight, as in A.3 of the paper: the code is written for volumes, Σ_l Σ_n Σ_m. A map has a single tap
+l, of weight 1 and slope 0, and a signal a single n as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from math import prod
 from operator import mul
 
@@ -25,33 +26,16 @@ from stn_ref.equations.arguments import (
     shaped,
     tangent,
 )
-from stn_ref.equations.gather import (
-    add_at,
-    combinations,
-    lengths,
-    no_place,
-    pixels,
-    product_rule,
-    times,
-    where_it_matters,
-    zeros,
-)
-from stn_ref.equations.kernels import (
-    BILINEAR,
-    Kernel,
-    checked_tie,
-    derivative,
-    per_axis,
-    phi_tangents,
-    shift,
-)
-from stn_ref.equations.padding import padding_rule
-from stn_ref.equations.taps import taps
+from stn_ref.equations.gather import add_at, pixels, zeros
+from stn_ref.equations.kernels import BILINEAR, Kernel, checked_tie, per_axis, phi_tangents
+from stn_ref.equations.padding import nowhere, padding_rule
+from stn_ref.equations.quiet import quiet
+from stn_ref.equations.taps import ABSENT, shift, taps_of_x_y_z
 
 Kernels = Kernel | tuple[Kernel, ...]
 
 
-@np.errstate(all="ignore")
+@quiet
 def sample_dense(U: ArrayLike, xy: ArrayLike, *, kernel: Kernels = BILINEAR) -> Array:
     """Weigh every input pixel for every output pixel.
 
@@ -62,26 +46,27 @@ def sample_dense(U: ArrayLike, xy: ArrayLike, *, kernel: Kernels = BILINEAR) -> 
     U   (B, H, W, C)    input feature map, zero outside
     xy  (B, H', W', 2)  source points, pixels, (x, y), centres at 0..W−1 and 0..H−1
     Returns V (B, H', W', C), in U's dtype.
-    Raises TypeError or ValueError if U, xy or kernel has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     U, xy, kernels, _ = checked_inputs(U, xy, kernel, "zeros", 0.0)
     wide = np.result_type(U, xy, np.float64)
 
     def weights(x: Array, size: int, kernel: Kernel) -> Array:
-        s = kernel.support  # beyond it every weight is 0; the clip keeps ∞ out of 0·∞
-        x = np.clip(x.astype(wide), -s - 1, size + s)[..., None]
-        t = shift(x, -np.arange(size), s)  # x − m, not rounded onto a knot
-        return np.where(np.isnan(x), np.nan, kernel.k(t, kernel.Phi))
+        """k(x_i − m) of every pixel m, (B, N, size); beyond the support, and at ±∞, it is 0."""
+        far = kernel.support + 1
+        t = shift(np.clip(x, -far, size - 1 + far)[..., None], -np.arange(size), kernel.support)
+        return np.where(np.isnan(t), np.nan, kernel.k(t, kernel.Phi))
 
-    flat = np.moveaxis(xy.reshape(len(U), prod(xy.shape[1:-1]), len(kernels)), -1, 0)
-    w_x_and_y = [weights(*axis) for axis in zip(flat, lengths(U), kernels, strict=True)]
-    V = U.astype(wide)[:, None]
-    for w in reversed(w_x_and_y):  # Σ_n, then Σ_m
-        V = np.einsum("bin...,bin->bi...", V, w)
+    points = np.moveaxis(xy.astype(wide).reshape(len(U), prod(xy.shape[1:-1]), len(kernels)), -1, 0)
+    k = [weights(*axis) for axis in zip(points, U.shape[-2:0:-1], kernels, strict=True)]
+    V = np.einsum(DOUBLE_SUM[len(kernels)], U.astype(wide), *k)
     return V.reshape(*xy.shape[:-1], U.shape[-1]).astype(U.dtype, copy=False)
 
 
-@np.errstate(all="ignore")
+DOUBLE_SUM = {1: "bmc,bim->bic", 2: "bnmc,bim,bin->bic", 3: "blnmc,bim,bin,bil->bic"}
+
+
+@quiet
 def sample(
     U: ArrayLike,
     xy: ArrayLike,
@@ -102,21 +87,20 @@ def sample(
     Signals, U (B, W, C), have xy (B, W', 1) and V (B, W', C); volumes, U (B, D, H, W, C), have
     xy (B, D', H', W', 3), last axis (x, y, z), three kernels and V (B, D', H', W', C).
     Returns V (B, H', W', C), in U's dtype and memory layout. A point with a NaN has V = NaN.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     U, xy, kernels, fill = checked_inputs(U, xy, kernel, padding, fill)
     wide = np.result_type(U, xy, np.float64)
-    xs = np.moveaxis(xy.astype(wide), -1, 0)  # x and y
+    taps_x, taps_y, taps_z = taps_of_x_y_z(U, xy.astype(wide), kernels, padding)
 
     V = zeros(U, (*xy.shape[:-1], U.shape[-1]), wide)
-    axes = zip(xs, lengths(U), kernels, strict=True)
-    for mn, k in combinations([_weights(*axis, padding) for axis in axes]):
-        V += pixels(U, mn, fill) * times(*k)[..., None]
-    V[no_place(xs, padding)] = np.nan
+    for l, n, m in product(taps_z, taps_y, taps_x):
+        V += pixels(U, l, n, m, fill) * (m.k * n.k * l.k)[..., None]
+    V[nowhere(xy, padding).any(axis=-1)] = np.nan
     return V.astype(U.dtype, copy=False)
 
 
-@np.errstate(all="ignore")
+@quiet
 def sample_backward(
     dV: ArrayLike,
     U: ArrayLike,
@@ -141,31 +125,34 @@ def sample_backward(
     Returns dU in U's dtype and layout; dxy in xy's dtype; dPhi = (dPhi_x, dPhi_y), one an axis,
     float64, summed over the batch. Where a point has a NaN, dxy is NaN and nothing goes to dU or
     dPhi.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     U, xy, kernels, fill = checked_inputs(U, xy, kernel, padding, fill)
     dV = like("dV", shaped("dV", dV, (*xy.shape[:-1], U.shape[-1])), "U", U)
     checked_tie(tie, kernels)
     wide = np.result_type(U, xy, np.float64)
-    xs = np.moveaxis(xy.astype(wide), -1, 0)  # x and y
-    gone = no_place(xs, padding)
-    dV = np.where(gone[..., None], 0, dV.astype(wide))
+    taps_x, taps_y, taps_z = taps_of_x_y_z(U, xy.astype(wide), kernels, padding, tie)
+    lost = nowhere(xy, padding).any(axis=-1, keepdims=True)
+    dV = np.where(lost, 0, dV.astype(wide))
 
-    dU, dxs = zeros(U, U.shape, wide), [np.zeros_like(x) for x in xs]
-    dPhi = [np.zeros(len(kernel.Phi)) for kernel in kernels]
-    axes = zip(xs, lengths(U), kernels, strict=True)
-    found = [weights_and_slopes(*axis, padding, tie) for axis in axes]
-    for mn, k, dk, dphi in combinations(found):
-        add_at(dU, mn, dV * times(*k)[..., None])
-        pull = np.sum(dV * pixels(U, mn, fill), axis=-1)  # Σ_c dV^c U_nm^c
-        for a in range(len(kernels)):  # k′ in the place of k: along x, then along y
-            dxs[a] += times(pull, *k[:a], dk[a], *k[a + 1 :])
-            dPhi[a] += [float(np.sum(times(pull, *k[:a], d, *k[a + 1 :]))) for d in dphi[a]]
-    dxy = np.where(gone[..., None], np.nan, np.stack(dxs, axis=-1))
-    return dU.astype(U.dtype, copy=False), dxy.astype(xy.dtype, copy=False), tuple(dPhi)
+    dU, dxy = zeros(U, U.shape, wide), np.zeros((3, *xy.shape[:-1]), wide)
+    dPhi_x, dPhi_y, dPhi_z = (np.zeros(len(axis[0].dPhi)) for axis in (taps_x, taps_y, taps_z))
+    for l, n, m in product(taps_z, taps_y, taps_x):
+        add_at(dU, l, n, m, dV * (m.k * n.k * l.k)[..., None])  # Eq. 6
+        pull = np.sum(dV * pixels(U, l, n, m, fill), axis=-1)  # Σ_c dV^c U_nm^c
+        dxy[0] += pull * m.dk * n.k * l.k  # Eq. 7
+        dxy[1] += pull * m.k * n.dk * l.k
+        if l is not ABSENT:
+            dxy[2] += pull * m.k * n.k * l.dk
+        dPhi_x += [float(np.sum(pull * d * n.k * l.k)) for d in m.dPhi]
+        dPhi_y += [float(np.sum(pull * m.k * d * l.k)) for d in n.dPhi]
+        dPhi_z += [float(np.sum(pull * m.k * n.k * d)) for d in l.dPhi]
+    axes = len(kernels)
+    dxy = np.where(lost, np.nan, np.stack(list(dxy[:axes]), axis=-1)).astype(xy.dtype)
+    return dU.astype(U.dtype, copy=False), dxy, (dPhi_x, dPhi_y, dPhi_z)[:axes]
 
 
-@np.errstate(all="ignore")
+@quiet
 def sample_jvp(
     U_dot: ArrayLike,
     xy_dot: ArrayLike,
@@ -193,57 +180,31 @@ def sample_jvp(
     the left there, as tie="left" does.
     Returns V_dot (B, H', W', C), in U's dtype and layout. A point with a NaN has V_dot = NaN; at ±∞
     nothing changes along that axis.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     U, xy, kernels, fill = checked_inputs(U, xy, kernel, padding, fill)
     U_dot, xy_dot = tangent("U_dot", U_dot, "U", U), tangent("xy_dot", xy_dot, "xy", xy)
     checked_tie(tie, kernels)
     wide = np.result_type(U, xy, np.float64)
-    xs, x_dots = (np.moveaxis(p.astype(wide), -1, 0) for p in (xy, xy_dot))
-    x_dots = np.where(np.isfinite(xs), x_dots, 0)
+    x_dots = np.moveaxis(np.where(np.isfinite(xy), xy_dot, 0).astype(wide), -1, 0)
+    axes = zip(
+        taps_of_x_y_z(U, xy.astype(wide), kernels, padding, tie),
+        (*x_dots, 0, 0),
+        (*phi_tangents(Phi_dot, kernels), (), ()),
+        strict=False,
+    )
+    moving_x, moving_y, moving_z = (
+        [(tap, tap.dk * x_dot + sum(map(mul, tap.dPhi, Phi_dot))) for tap in taps]  # k and k̇
+        for taps, x_dot, Phi_dot in axes
+    )
 
     V_dot = zeros(U, (*xy.shape[:-1], U.shape[-1]), wide)
-    axes = zip(x_dots, phi_tangents(Phi_dot, kernels), xs, lengths(U), kernels, strict=True)
-    for mn, k, k_dot in combinations([_weights_and_rates(*axis, padding, tie) for axis in axes]):
-        V_dot += pixels(U_dot, mn, 0) * times(*k)[..., None]
-        V_dot += pixels(U, mn, fill) * product_rule(k, k_dot)[..., None]
-    V_dot[no_place(xs, padding)] = np.nan
+    for (l, l_dot), (n, n_dot), (m, m_dot) in product(moving_z, moving_y, moving_x):
+        V_dot += pixels(U_dot, l, n, m, 0) * (m.k * n.k * l.k)[..., None]  # Eq. 6
+        weight_dot = m_dot * n.k * l.k + m.k * n_dot * l.k + m.k * n.k * l_dot
+        V_dot += pixels(U, l, n, m, fill) * weight_dot[..., None]  # Eq. 7
+    V_dot[nowhere(xy, padding).any(axis=-1)] = np.nan
     return V_dot.astype(U.dtype, copy=False)
-
-
-def _weights(x: Array, size: int, kernel: Kernel, padding: str) -> list[tuple[Array, Array]]:
-    """m and k of each tap, (B, H', W') each."""
-    found = []
-    for m, t in taps(x, size, kernel.support, padding):
-        k = kernel.k(t, kernel.Phi)
-        found.append((where_it_matters(m, t, kernel, k), k))
-    return found
-
-
-def weights_and_slopes(
-    x: Array, size: int, kernel: Kernel, padding: str, tie: str
-) -> list[tuple[Array, Array, Array, list[Array]]]:
-    """m, k, k′ and ∂k/∂Φ of each tap, (B, H', W') each; at ±∞ nothing changes along this axis."""
-    here, found = np.isfinite(x), []
-    for m, t in taps(x, size, kernel.support, padding, left=tie in ("left", "central")):
-        k, dk = kernel.k(t, kernel.Phi), here * derivative(kernel, t, tie)
-        dphi = [here * d for d in kernel.dk_dphi(t, kernel.Phi)]
-        found.append((where_it_matters(m, t, kernel, k, dk), k, dk, dphi))
-    return found
-
-
-def _weights_and_rates(
-    x_dot: Array,
-    Phi_dot: tuple[float, ...],
-    x: Array,
-    size: int,
-    kernel: Kernel,
-    padding: str,
-    tie: str,
-) -> list[tuple[Array, Array, Array]]:
-    """m, k and k̇ of each tap."""
-    found = weights_and_slopes(x, size, kernel, padding, tie)
-    return [(m, k, dk * x_dot + sum(map(mul, dphi, Phi_dot))) for m, k, dk, dphi in found]
 
 
 def checked_inputs(

@@ -22,7 +22,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from stn_ref.equations import Kernel
 from stn_ref.equations.arguments import Array
-from stn_ref.equations.padding import padding_rule, whole
+from stn_ref.equations.padding import integer_cell, padding_rule
 from stn_ref.oracle import exact
 from stn_ref.oracle.arguments import arithmetic, unit_roundoff
 from stn_ref.oracle.sampling import Sampling
@@ -141,7 +141,7 @@ def _about(s: Sampling, eps: float, V: Array) -> Array:
         high = sliding_window_view(high, 2 * r + 1, axis=axis).max(axis=-1)
     rule, places = padding_rule(s.padding), np.moveaxis(np.rint(s.moved(s.p)[0]), -1, 0)
     pixels = [
-        whole(place, size, r - 1, s.padding)
+        integer_cell(place, size, r - 1, s.padding)
         for place, size, r in zip(places, s.sizes, reach, strict=True)
     ]
     if rule.period is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import reduce
-from itertools import pairwise
+from itertools import pairwise, product
 from math import ceil, fsum, prod
 from operator import mul
 from typing import Any, NamedTuple
@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stn_ref.equations.arguments import Array
-from stn_ref.equations.gather import combinations
-from stn_ref.equations.padding import OUTSIDE, lost, padding_rule, whole
+from stn_ref.equations.padding import OUTSIDE, integer_cell, nowhere, padding_rule
 from stn_ref.equations.taps import offsets
 from stn_ref.oracle.sampling import Sampling
 from stn_ref.oracle.twofold import Twofold, twofold
@@ -99,7 +98,8 @@ def _rounded(s: Sampling, x: Twofold) -> Twofold:
 def _taps(s: Sampling, placed: Twofold) -> tuple[Iterator[tuple[Any, ...]], Array]:
     """(m, n), their k and k′, of every tap of y with every tap of x; and which points are lost."""
     axes, gone = zip(*(_axis(s, placed, axis) for axis in range(s.axes)), strict=True)
-    return combinations(axes), np.any(gone, axis=0)
+    pairs = (tuple(zip(*taps[::-1], strict=True)) for taps in product(*reversed(axes)))
+    return pairs, np.any(gone, axis=0)
 
 
 def _times(factors: tuple[Twofold, ...]) -> Twofold:
@@ -114,8 +114,8 @@ def _axis(s: Sampling, placed: Twofold, axis: int) -> tuple[list[Tap], Array]:
     here, below = np.isfinite(x), exact.floor()
     f = exact - below
     f = Twofold(np.where(here, f.hi, 0.0), np.where(here, f.lo, 0.0))
-    first = whole(below, size, ceil(kernel.support), s.padding)
-    gone, pixel = lost(x, s.padding), padding_rule(s.padding).pixel
+    first = integer_cell(below, size, ceil(kernel.support), s.padding)
+    gone, pixel = nowhere(x, s.padding), padding_rule(s.padding).pixel
     taps = []
     for o in offsets(kernel.support):
         t = f - float(o)

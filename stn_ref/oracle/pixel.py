@@ -9,8 +9,7 @@ import numpy as np
 
 from stn_ref.equations import TRANSLATION
 from stn_ref.equations.lattice import centre, half_extent
-from stn_ref.equations.padding import NOWHERE
-from stn_ref.equations.sampler import weights_and_slopes
+from stn_ref.equations.taps import taps
 from stn_ref.oracle.sampling import Sampling
 from stn_ref.tracing import trace
 
@@ -41,20 +40,17 @@ def _traced(s: Sampling) -> list[str]:
 def _listed(s: Sampling) -> list[str]:
     """Its taps and what each gives, where `trace` has too few axes: pixel, weights, U k k k."""
     x = s.moved(s.p)[0].reshape(s.axes)
-    along = [
-        weights_and_slopes(x[a : a + 1], S, s.kernel, s.padding, "right")
-        for a, S in enumerate(s.sizes)
-    ]
+    along = [taps(x[a : a + 1], S, s.kernel, s.padding, "right") for a, S in enumerate(s.sizes)]
     letters, pixels = "xyz"[: s.axes], "mnl"[: s.axes]
     head = [*pixels[::-1], "U", *(f"k({a}−{m})" for a, m in zip(letters, pixels, strict=True))]
     rows = [[*head, " ".join("U" + "k" * s.axes)]]
     total = 0.0
-    for taps in product(*reversed(along)):
-        at = [int(m.item()) for m, *_ in taps]
-        if NOWHERE in at:
+    for each in product(*reversed(along)):
+        if not all(tap.k or tap.dk for tap in each):
             continue
+        at = [int(tap.pixel.item()) for tap in each]
         u = s.U[(0, *at, 0)] if min(at) >= 0 else s.fill
-        k = [tap[1].item() for tap in reversed(taps)]
+        k = [tap.k.item() for tap in reversed(each)]
         total += u * prod(k)
         places = ["·" if m < 0 else str(m) for m in at]
         rows.append([*places, *(f"{number:.6g}" for number in (u, *k, u * prod(k)))])

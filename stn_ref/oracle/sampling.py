@@ -16,7 +16,7 @@ import numpy as np
 from stn_ref import backends
 from stn_ref.equations import Kernel
 from stn_ref.equations.arguments import Array
-from stn_ref.equations.padding import lost
+from stn_ref.equations.padding import nowhere
 
 LARGE = 1 << 17  # from so many output values on, compiling loops costs less than doing without
 
@@ -87,15 +87,15 @@ class Sampling(NamedTuple):
         U = self.U if U is None else U
         V: Array = self._backend().sample(U, xy, **self._taps())
         if not np.isnan(self.nowhere):
-            V[lost(xy, self.padding).any(axis=-1)] = self.nowhere
+            V[nowhere(xy, self.padding).any(axis=-1)] = self.nowhere
         return V
 
     def gradient(self, dV: Array, p: Array | None = None) -> tuple[Array, Array]:
         """dU by Eq. 6 and the gradient of the framework's coordinates by Eq. 7, float64."""
         xy, slope = self.moved(self.p if p is None else p)
         dU, dxy, _ = self._backend().sample_backward(dV, self.U, xy, **self._taps())
-        nowhere = lost(xy, self.padding).any(axis=-1, keepdims=True)
-        still = (slope == 0) | (nowhere & ~np.isnan(self.nowhere))
+        lost = nowhere(xy, self.padding).any(axis=-1, keepdims=True)
+        still = (slope == 0) | (lost & ~np.isnan(self.nowhere))
         with np.errstate(invalid="ignore"):
             return dU, np.where(still, 0.0, dxy * slope) * self.slope
 
