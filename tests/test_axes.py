@@ -653,24 +653,24 @@ BAD = {
     "a matrix for maps": (
         lambda: reference.transform(VOLUME, np.ones((2, 2, 3))),
         ValueError,
-        r"the matrix of affine has shape \(3, 3\); expected \(4, 4\), for U has 3 .* affine\(3\)",
+        r"U has shape \(2, 3, 4, 5, 1\), a volume; AFFINE is for maps: use affine\(3\)",
     ),
     "affine(3) forgotten": (
         lambda: reference.transform(VOLUME, np.ones((2, 3, 4))),
         ValueError,
-        r"the matrix of affine has shape \(3, 3\); expected \(4, 4\)",
+        r"U has shape \(2, 3, 4, 5, 1\), a volume; AFFINE is for maps: use affine\(3\)",
     ),
     "a matrix for volumes": (
         lambda: stn_ref.transform(VOLUME[:, 0], np.ones((2, 3, 4)), transformation=eq.affine(3)),
         ValueError,
-        r"the matrix of affine 3-D has shape \(4, 4\); expected \(3, 3\)",
+        r"U has shape \(2, 4, 5, 1\), a map; affine\(3\) is for volumes: use affine\(2\)",
     ),
     "a basis for maps": (
         lambda: reference.transform(
             VOLUME, np.ones((2, 16, 2)), transformation=eq.thin_plate_spline()
         ),
         ValueError,
-        r"G has shape \(3, 4, 5, 3\); expected \(H', W', 2\)",
+        r"U has shape .*, a volume; thin_plate_spline\(16 points\) is for maps",
     ),
     "lattice": (
         lambda: eq.affine(3).grid(np.ones((1, 3, 4)), eq.target_grid((3, 4))),

@@ -1,6 +1,8 @@
 """Bad input is a ValueError or a TypeError that says what was given and what was expected."""
 
 import re
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -141,12 +143,12 @@ CASES = {
     "affine(3) forgotten": (
         transform(VOLUME, np.ones((2, 3, 4))),
         ValueError,
-        "the matrix of affine has shape (3, 3); expected (4, 4)",
+        "a volume; AFFINE is for maps: use affine(3) or another for volumes",
     ),
     "a matrix for maps": (
         transform_backward(VOLUME, VOLUME, THETA),
         ValueError,
-        "expected (4, 4), for U has 3 spatial axes: see affine(3)",
+        "a volume; AFFINE is for maps: use affine(3)",
     ),
     "dV of a signal": (
         transform_backward(DV, SIGNAL, np.ones((2, 1, 2)), transformation=eq.affine(1)),
@@ -173,6 +175,134 @@ def test_bad_input_says_what_was_given_and_what_was_expected(name):
     call, error, message = CASES[name]
     with pytest.raises(error, match=re.escape(message)):
         call()
+
+
+ones, SPLINE = np.ones, eq.thin_plate_spline()
+NO_BATCH = "it seems to have no batch axis, use U[None]"
+SLIPS = {  # what is easily forgotten, and the whole message
+    "no batch": (
+        transform(ones((28, 28, 1)), THETA[:1]),
+        f"U has shape (28, 28, 1); AFFINE warps maps, (B, H, W, C): {NO_BATCH}",
+    ),
+    "no batch at all": (
+        transform(ones((28, 28, 3)), THETA[0]),
+        f"U has shape (28, 28, 3); AFFINE warps maps, (B, H, W, C): {NO_BATCH}",
+    ),
+    "no batch, backwards": (
+        transform_backward(ones((28, 28, 1)), ones((28, 28, 1)), THETA[:1]),
+        f"U has shape (28, 28, 1); AFFINE warps maps, (B, H, W, C): {NO_BATCH}",
+    ),
+    "no batch for a spline": (
+        transform(ones((28, 28, 1)), ones((1, 16, 2)), transformation=SPLINE),
+        "U has shape (28, 28, 1); thin_plate_spline(16 points) warps maps, (B, H, W, C): "
+        + NO_BATCH,
+    ),
+    "no batch of volumes": (
+        transform(ones((8, 7, 6, 1)), ones((3, 4)), transformation=eq.affine(3)),
+        f"U has shape (8, 7, 6, 1); affine(3) warps volumes, (B, D, H, W, C): {NO_BATCH}",
+    ),
+    "neither batch nor channels": (
+        transform(ones((28, 28)), THETA[:1]),
+        "U has shape (28, 28); expected (B, H, W, C): it seems to have no batch axis and no "
+        "channels, use U[None, ..., None]",
+    ),
+    "a signal without batch": (
+        sample(ones((28, 2))),
+        f"U has shape (28, 2); expected (B, H, W, C): {NO_BATCH}",
+    ),
+    "no channels": (
+        transform(ones((2, 28, 28))),
+        f"U has shape (2, 28, 28); AFFINE warps maps, (B, H, W, C): {NO_BATCH}, or no channels, "
+        "use U[..., None]",
+    ),
+    "a signal": (
+        transform(ones((2, 16, 4))),
+        "U has shape (2, 16, 4), a signal; AFFINE is for maps: use affine(1) or another for "
+        "signals",
+    ),
+    "a map": (
+        transform(theta=ones((2, 1, 2)), transformation=eq.affine(1)),
+        "U has shape (2, 5, 6, 1), a map; affine(1) is for signals: use affine(2) or another for "
+        "maps",
+    ),
+    "a signal for volumes": (
+        transform(SIGNAL, ones((1, 3, 4)), transformation=eq.affine(3)),
+        "U has shape (2, 5, 1), a signal; affine(3) is for volumes: use affine(1) or another for "
+        "signals",
+    ),
+    "theta without batch": (
+        transform(theta=THETA[0]),
+        "theta has shape (2, 3); expected (B, 2, 3): add the batch axis with theta[None]",
+    ),
+    "dV without batch": (
+        transform_backward(DV[0], U[:1], THETA[:1]),
+        "dV has shape (3, 4, 1); expected (1, H', W', 1): add the batch axis with dV[None]",
+    ),
+    "dV with channels first": (
+        transform_backward(ones((2, 3, 5, 6)), ones((2, 5, 6, 3))),
+        "dV has shape (2, 3, 5, 6); expected (2, H', W', 3): move the channels last with "
+        "dV.transpose(0, 2, 3, 1)",
+    ),
+    "dV of points with channels first": (
+        backward(ones((2, 1, 3, 4))),
+        "dV has shape (2, 1, 3, 4); expected (2, 3, 4, 1): move the channels last with "
+        "dV.transpose(0, 2, 3, 1)",
+    ),
+    "dV of signals with channels first": (
+        transform_backward(ones((2, 3, 5)), ones((2, 5, 3)), ones((2, 1, 2)),
+                           transformation=eq.affine(1)),
+        "dV has shape (2, 3, 5); expected (2, W', 3): move the channels last with "
+        "dV.transpose(0, 2, 1)",
+    ),
+    "U with channels first": (
+        transform_backward(ones((2, 5, 6, 3)), ones((2, 3, 5, 6))),
+        "dV has shape (2, 5, 6, 3); expected (2, H', W', 6); if U has its channels first, move "
+        "them last with U.transpose(0, 2, 3, 1)",
+    ),
+    "dV of other channels": (
+        transform_backward(ones((2, 5, 6, 3)), ones((2, 5, 6, 4))),
+        "dV has shape (2, 5, 6, 3); expected (2, H', W', 4)",
+    ),
+    "points for a map without batch": (
+        sample(ones((28, 28, 1)), ones((1, 3, 4, 2))),
+        "xy has shape (1, 3, 4, 2); expected (B, W', 1), last axis 1, (x), for U is a signal: if "
+        "it has no batch axis, use U[None]",
+    ),
+    "points of another kind": (
+        sample(SIGNAL, ones((2, 3, 4, 5, 3))),
+        "xy has shape (2, 3, 4, 5, 3); expected (B, W', 1), last axis 1, (x)",
+    ),
+    "points without batch": (
+        sample(xy=XY[0]),
+        "xy has shape (3, 4, 2); expected (B, H', W', 2), last axis 2, (x, y): add the batch axis "
+        "with xy[None]",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+@pytest.mark.parametrize("name", SLIPS)
+def test_a_slip_is_met_with_what_to_do(name, backend, monkeypatch):
+    call, message = SLIPS[name]
+    monkeypatch.setattr(stn_ref.api, "_backend", lambda *_: backends.get(backend))
+    with pytest.raises(ValueError) as caught:
+        call()
+    assert str(caught.value) == message
+
+
+def test_a_transformation_of_ones_own_need_not_say_its_axes():
+    mine = SimpleNamespace(identity=lambda: np.ones(1), grid=lambda theta, G: G[None])
+    mine.grid_backward = None
+    for U in (SIGNAL, ones((2, 5, 6, 1)), VOLUME):
+        V = stn_ref.transform(U[:1], ones((1, 1)), transformation=mine, backend="reference")
+        np.testing.assert_allclose(V, U[:1])
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (5, 5)])
+def test_a_matrix_of_no_known_form_says_so_itself(shape):
+    mine = replace(eq.AFFINE, matrix=lambda theta: np.ones((len(theta), *shape)))
+    with pytest.raises(ValueError, match=re.escape(f"the matrix of affine has shape {shape}")):
+        stn_ref.transform(U, THETA, transformation=mine)
 
 
 def test_batches_do_not_broadcast():

@@ -51,7 +51,7 @@ BAD = {
     "dense on planes": (
         first(Dense(3), (5, 6, 1)),
         ValueError,
-        "Dense(units=3) takes (F,), after Flatten(); its input has (5, 6, 1)",
+        "Dense(3) takes (F,), after Flatten(); its input has (5, 6, 1)",
     ),
     "no units": (lambda: Dense(0), ValueError, "units is 0; expected an integer of at least 1"),
     "negative units": (
@@ -180,7 +180,7 @@ BAD = {
     "a pool too wide": (
         first(AveragePool(3), (2, 4, 4, 1)),
         ValueError,
-        "AveragePool(size=3) does not fit into an input of shape (2, 4, 4, 1)",
+        "AveragePool(3) does not fit into an input of shape (2, 4, 4, 1)",
     ),
     "a map's pool on volumes": (
         lambda: AveragePool2d(2).forward((), np.ones((2, 4, 4, 4, 1))),

@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from stn_ref import progress
+from stn_ref.equations import target_grid, thin_plate_spline
 from stn_ref.nn import (
     SGD,
     Adam,
@@ -334,6 +335,20 @@ OTHERS = {
     "precision": {"images": IMAGES.astype(np.float32)},
     "generator": {"rng": np.random.Generator(np.random.MT19937(0))},
 }
+
+
+def test_a_checkpoint_knows_the_points_of_a_spline(tmp_path):
+    def network(reach):
+        spline = thin_plate_spline(reach * target_grid((2, 2)).reshape(-1, 2))
+        look = SpatialTransformer(fully_connected(3), transformation=spline, backend="reference")
+        return Sequential(look, Flatten(), Dense(3))
+
+    options = {"checkpoint": tmp_path / "c.npz", "resume": True, "optimiser": SGD(0.1)}
+    trained(2, model=network(0.5), **options)
+    again = trained(4, model=network(0.5), **options)
+    assert alike(again, trained(4, model=network(0.5), optimiser=SGD(0.1)))
+    with pytest.raises(ValueError, match="is of another training"):
+        trained(6, model=network(0.6), **options)
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -21,7 +21,12 @@ from stn_ref.equations.arguments import (
     whole_size,
 )
 from stn_ref.equations.sampler import Kernels
-from stn_ref.equations.transformation import checked, forward_mode, has_matrix
+from stn_ref.equations.transformation import (
+    checked,
+    forward_mode,
+    has_matrix,
+    require_its_axes,
+)
 
 
 def is_available() -> bool:
@@ -163,7 +168,8 @@ def transform_jvp(
 
 def _checked(U: ArrayLike, theta: ArrayLike, transformation: Transformation) -> tuple[Array, Array]:
     U, theta = feature_map(U), np.asarray(theta)
-    if has_matrix(checked(transformation)):
+    require_its_axes(U, theta, checked(transformation))
+    if has_matrix(transformation):
         matrices(np.array([transformation.identity()], float), transformation, U.ndim - 2)
     if len(in_double(theta, transformation)) != len(U):
         raise ValueError(f"theta has batch {len(theta)} and U has {len(U)}; they must be equal")

@@ -213,7 +213,8 @@ def affine(axes: int) -> Transformation:
     Raises ValueError if axes is none of these.
     """
     n = number_of_axes(axes)
-    return _within_affine(named("affine", n), np.eye(n, n + 1), lambda A: A, lambda dA, A: dA)
+    name, start = named("affine", n), np.eye(n, n + 1)
+    return _within_affine(name, start, lambda A: A, lambda dA, A: dA).made_by(affine, n)
 
 
 def attention(axes: int) -> Transformation:
@@ -221,8 +222,9 @@ def attention(axes: int) -> Transformation:
 
     Raises ValueError if axes is none of these.
     """
-    name, start = named("attention", axes), np.eye(1, 1 + number_of_axes(axes))[0]
-    return _within_affine(name, start, attention_matrix, attention_matrix_backward)
+    n = number_of_axes(axes)
+    columns = np.eye(1, 1 + n)[0], attention_matrix, attention_matrix_backward
+    return _within_affine(named("attention", n), *columns).made_by(attention, n)
 
 
 def translation(axes: int) -> Transformation:
@@ -230,15 +232,18 @@ def translation(axes: int) -> Transformation:
 
     Raises ValueError if axes is none of these.
     """
-    name, start = named("translation", axes), np.zeros(number_of_axes(axes))
+    n = number_of_axes(axes)
     columns = translation_matrix, translation_matrix_backward, translation_matrix_jvp
-    return _within_affine(name, start, *columns)
+    T = _within_affine(named("translation", n), np.zeros(n), *columns)
+    return T.made_by(translation, n)
 
 
-AFFINE, ATTENTION, TRANSLATION = affine(2), attention(2), translation(2)
+AFFINE = affine(2).known_as("AFFINE")
+ATTENTION = attention(2).known_as("ATTENTION")
+TRANSLATION = translation(2).known_as("TRANSLATION")
 SIMILARITY = _within_affine(
     "similarity", [1, 0, 0, 0], similarity_matrix, similarity_matrix_backward
-)
+).known_as("SIMILARITY")
 ROTATION = _within_affine(
     "rotation", [0], rotation_matrix, rotation_matrix_backward, rotation_matrix_jvp
-)
+).known_as("ROTATION")

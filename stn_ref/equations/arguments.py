@@ -14,6 +14,8 @@ Size: TypeAlias = tuple[int, ...]
 
 FLOATS = (np.float32, np.float64, np.longdouble)
 SIDES, COORDINATES = ("D", "H", "W"), ("x", "y", "z")  # of an array, and of a point in it
+FEW = 4  # the last axis, if no longer, is taken for channels
+KINDS = {1: "signal", 2: "map", 3: "volume"}
 SIZES = {
     1: "one integer, (width,)",
     2: "two integers, (height, width)",
@@ -56,14 +58,33 @@ def like(name: str, array: Array, other_name: str, other: Array) -> Array:
 def shaped(name: str, value: ArrayLike, expected: Sequence[int | str]) -> Array:
     """A floating array of this shape; an axis given as a letter may have any length."""
     array = floating(name, value)
-    fits = array.ndim == len(expected) and all(
-        isinstance(want, str) or got == want
-        for got, want in zip(array.shape, expected, strict=True)
-    )
-    if not fits:
+    if not _fits(array.shape, expected):
         wanted = ", ".join(str(axis) for axis in expected) + ("," if len(expected) == 1 else "")
-        raise ValueError(f"{name} has shape {array.shape}; expected ({wanted})")
+        raise ValueError(
+            f"{name} has shape {array.shape}; expected ({wanted}){_cure(name, array, expected)}"
+        )
     return array
+
+
+def _fits(shape: Size, expected: Sequence[int | str]) -> bool:
+    return len(shape) == len(expected) and all(
+        isinstance(want, str) or got == want for got, want in zip(shape, expected, strict=True)
+    )
+
+
+def _cure(name: str, array: Array, expected: Sequence[int | str]) -> str:
+    """What to do about the usual slips, a batch axis forgotten and channels first; often ""."""
+    shape, gradient = array.shape, name in ("dV", "dy")
+    if (gradient or expected[:1] == ("B",)) and _fits((1, *shape), expected):
+        return f": add the batch axis with {name}[None]"
+    if not gradient or array.ndim != len(expected) or array.ndim < 3:
+        return ""
+    last = (0, *range(2, array.ndim), 1)
+    if _fits(tuple(shape[a] for a in last), expected):
+        return f": move the channels last with {name}.transpose{last}"
+    if name == "dV" and shape[-1] <= FEW < int(expected[-1]):
+        return f"; if U has its channels first, move them last with U.transpose{last}"
+    return ""
 
 
 def tangent(name: str, value: ArrayLike, of: str, array: Array) -> Array:
@@ -77,6 +98,10 @@ def feature_map(U: ArrayLike, axes: int | None = None) -> Array:
     axes  how many between B and C; None for any of these
     """
     array = floating("U", U)
+    if array.ndim == 2 and axes is None:
+        raise ValueError(
+            f"U has shape {array.shape}; expected (B, H, W, C): {one_axis_less(array)}"
+        )
     axes = axes or (array.ndim - 2 if array.ndim in (3, 4, 5) else 2)
     array = shaped("U", array, ("B", *SIDES[-axes:], "C"))
     if 0 in array.shape[1:-1]:
@@ -85,14 +110,27 @@ def feature_map(U: ArrayLike, axes: int | None = None) -> Array:
     return array
 
 
+def one_axis_less(U: Array) -> str:
+    """What U may have lost. Few numbers along its last axis are channels; many may be pixels."""
+    if U.shape[-1] <= FEW:
+        return "it seems to have no batch axis, use U[None]"
+    if U.ndim == 2:
+        return "it seems to have no batch axis and no channels, use U[None, ..., None]"
+    return "it seems to have no batch axis, use U[None], or no channels, use U[..., None]"
+
+
 def points(name: str, value: ArrayLike, axes: int, batch: int | None = None) -> Array:
     """(B, H', W', 2), last axis (x, y), of as many axes and the same batch as the feature map."""
     array = floating(name, value)
     if array.ndim != axes + 2 or array.shape[-1] != axes:
-        wanted = ", ".join(("B", *sides(axes), str(axes)))
+        wanted, cure = ", ".join(("B", *sides(axes), str(axes))), ""
+        if array.ndim == axes + 1 and array.shape[-1] == axes:
+            cure = f": add the batch axis with {name}[None]"
+        elif batch is not None and (array.ndim, array.shape[-1]) == (axes + 3, axes + 1):
+            cure = f", for U is a {KINDS[axes]}: if it has no batch axis, use U[None]"
         raise ValueError(
             f"{name} has shape {array.shape}; expected ({wanted}), last axis {axes}, "
-            f"{coordinates(axes)}"
+            f"{coordinates(axes)}{cure}"
         )
     if batch is not None and len(array) != batch:
         raise ValueError(f"{name} has batch {len(array)} and U has {batch}; they must be equal")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -78,8 +79,7 @@ def compose(outer: Transformation, inner: Transformation) -> Transformation:
         return joined(outer.matrix_backward(dfirst, first), inner.matrix_backward(dsecond, second))
 
     name = f"{outer.name} after {inner.name}"
+    T = Transformation(name, identity, grid, grid_backward, grid_jvp=grid_jvp)
     if both:
-        return Transformation(
-            name, identity, grid, grid_backward, matrix, matrix_backward, grid_jvp
-        )
-    return Transformation(name, identity, grid, grid_backward, grid_jvp=grid_jvp)
+        T = replace(T, matrix=matrix, matrix_backward=matrix_backward)
+    return T.made_by(compose, outer, inner)

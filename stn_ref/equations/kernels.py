@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from stn_ref.equations.arguments import Array, choice, coordinates, number
+from stn_ref.equations.records import Record
 
 Function = Callable[[Any, tuple[float, ...]], Any]
 
 
-@dataclass(frozen=True)
-class Kernel:
+@dataclass(frozen=True, repr=False)
+class Kernel(Record):
     """One sampling kernel.
 
     Phi      its parameters, a tuple of numbers
@@ -26,7 +27,8 @@ class Kernel:
     dk       dk(t, Phi), the right derivative in t; the left one is then −dk(−t, Phi)
     dk_dphi  dk_dphi(t, Phi), a tuple of len(Phi): the derivative for each parameter
     support  the half-width, in pixels
-    normalises  the kernel whose weights at a point this one divides by their sum, if it does
+    normalises  for `normalised(kernel)`: that kernel; its weights at a point are divided by their
+                sum. None for any other kernel
     d2k      d2k(t, Phi), the right second derivative, piecewise: where k or k′ jumps, the δ is left
              out. Optional, and for NumPy alone: second derivatives of the sampler ask for it
     """
@@ -39,6 +41,7 @@ class Kernel:
     support: float
     normalises: Kernel | None = None
     d2k: Function | None = None
+    _shown: ClassVar[tuple[str, ...]] = ("Phi",)
 
     def __post_init__(self) -> None:
         if not 0 < self.support < np.inf:
@@ -102,6 +105,7 @@ def integer_dk(t: Any, phi: tuple[float, ...]) -> Any:
 
 
 INTEGER = Kernel("integer", (), integer, integer_dk, no_parameters, 0.5, d2k=no_curvature)
+INTEGER.known_as("INTEGER")
 
 
 # Eq. 5: the hat over one pixel.
@@ -118,6 +122,7 @@ def bilinear_dk(t: Any, phi: tuple[float, ...]) -> Any:
 
 
 BILINEAR = Kernel("bilinear", (), bilinear, bilinear_dk, no_parameters, 1.0, d2k=no_curvature)
+BILINEAR.known_as("BILINEAR")
 
 
 # One-sided derivatives at a knot.

@@ -13,7 +13,7 @@ from stn_ref.equations.lattice import each_point, over_batch, over_points
 from stn_ref.equations.transformation import Transformation
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Linear(Transformation):
     """A Transformation with its basis: B(G) (…, K), and dB for who learns B too."""
 
@@ -82,7 +82,7 @@ def linear(
         dgrid = shaped("dgrid", dgrid, (len(theta), *sides(n), n))
         return np.asarray(dgrid @ each_point(theta.swapaxes(1, 2), n))
 
-    return Linear(
+    T = Linear(
         name,
         start.copy,
         grid,
@@ -91,3 +91,5 @@ def linear(
         basis=checked_basis,
         basis_gradient=basis_gradient,
     )
+    given = {"basis": basis, "basis_backward": basis_backward, "basis_jvp": basis_jvp}
+    return T.made_by(linear, **given, identity=start, name=name)

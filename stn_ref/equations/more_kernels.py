@@ -21,7 +21,8 @@ from stn_ref.equations.taps import shift
 
 def keys(a: float = -0.75) -> Kernel:
     """Keys' cubic convolution, Φ = (a,): −¾ and −½ are both in use, −½ reproduces quadratics."""
-    return Kernel("keys", (number("a", a),), keys_k, keys_dk, keys_dk_dphi, 2.0, d2k=keys_d2k)
+    Phi, columns = (number("a", a),), (keys_k, keys_dk, keys_dk_dphi, 2.0)
+    return Kernel("keys", Phi, *columns, d2k=keys_d2k).made_by(keys, a=Phi[0])
 
 
 def keys_k(t: Any, phi: tuple[float, ...]) -> Any:
@@ -62,7 +63,8 @@ def keys_dk_dphi(t: Any, phi: tuple[float, ...]) -> tuple[Any, ...]:
 def hat(width: float) -> Kernel:
     """A hat of any half-width, Φ = (width,), not normalised: whole widths sum to width."""
     Phi = (_positive("width", width),)
-    return Kernel("hat", Phi, hat_k, hat_dk, hat_dk_dphi, Phi[0], d2k=no_curvature)
+    columns = hat_k, hat_dk, hat_dk_dphi, Phi[0]
+    return Kernel("hat", Phi, *columns, d2k=no_curvature).made_by(hat, width=Phi[0])
 
 
 def hat_k(t: Any, phi: tuple[float, ...]) -> Any:
@@ -86,7 +88,7 @@ def gaussian(sigma: float) -> Kernel:
     """A Gaussian, cut at six standard deviations, Φ = (sigma,)."""
     Phi = (_positive("sigma", sigma),)
     columns = gaussian_k, gaussian_dk, gaussian_dk_dphi, 6 * Phi[0]
-    return Kernel("gaussian", Phi, *columns, d2k=gaussian_d2k)
+    return Kernel("gaussian", Phi, *columns, d2k=gaussian_d2k).made_by(gaussian, sigma=Phi[0])
 
 
 def gaussian_k(t: Any, phi: tuple[float, ...]) -> Any:
@@ -158,7 +160,8 @@ def lanczos(lobes: int = 3) -> Kernel:
         bend = d2j * w + 2 * dj * dw / a + j * d2w / (a * a)
         return ((t >= -a) & (t < a)) * np.pi * np.pi * bend
 
-    return Kernel(f"lanczos{a}", (), k, dk, no_parameters, float(a), d2k=d2k)
+    row = Kernel(f"lanczos{a}", (), k, dk, no_parameters, float(a), d2k=d2k)
+    return row.made_by(lanczos, lobes=a)
 
 
 def _sinc(u: Any) -> tuple[Any, Any, Any]:
@@ -174,13 +177,14 @@ def _sinc(u: Any) -> tuple[Any, Any, Any]:
 
 def bspline(order: int) -> Kernel:
     """The B-spline of an order from 0 to 3, Φ = (); 0 is INTEGER and 1 is BILINEAR."""
-    rows = (
-        INTEGER,
-        BILINEAR,
-        Kernel("bspline2", (), quadratic_k, quadratic_dk, no_parameters, 1.5, d2k=quadratic_d2k),
-        Kernel("bspline3", (), cubic_k, cubic_dk, no_parameters, 2.0, d2k=cubic_d2k),
-    )
-    return rows[whole("order", order, 0, 3)]
+    order = whole("order", order, 0, 3)
+    if order < 2:
+        return (INTEGER, BILINEAR)[order]
+    if order == 2:
+        columns, d2k = (quadratic_k, quadratic_dk, no_parameters, 1.5), quadratic_d2k
+    else:
+        columns, d2k = (cubic_k, cubic_dk, no_parameters, 2.0), cubic_d2k
+    return Kernel(f"bspline{order}", (), *columns, d2k=d2k).made_by(bspline, order=order)
 
 
 def quadratic_k(t: Any, phi: tuple[float, ...]) -> Any:
@@ -260,7 +264,8 @@ def normalised(kernel: Kernel) -> Kernel:
         return over(kernel.d2k(t, phi) - 2 * dq * dS - q * d2S, S)
 
     name, columns = f"normalised {kernel.name}", (k, dk, dk_dphi, kernel.support, kernel)
-    return Kernel(name, kernel.Phi, *columns, None if kernel.d2k is None else d2k)
+    row = Kernel(name, kernel.Phi, *columns, None if kernel.d2k is None else d2k)
+    return row.made_by(normalised, kernel)
 
 
 def _positive(name: str, value: float) -> float:

@@ -61,7 +61,8 @@ def piecewise_affine(vertices: ArrayLike, triangles: ArrayLike) -> Linear:
         slopes = to_barycentric[triangle][..., :2]
         return placed(triangle, np.einsum("...kl,...l->...k", slopes, G_dot))
 
-    return linear(basis, basis_backward, corners, name="piecewise affine", basis_jvp=basis_jvp)
+    T = linear(basis, basis_backward, corners, name="piecewise affine", basis_jvp=basis_jvp)
+    return T.made_by(piecewise_affine, vertices=corners, triangles=mesh)
 
 
 def _mesh(triangles: ArrayLike, count: int) -> Array:

@@ -109,4 +109,4 @@ PROJECTIVE = Transformation(
     projective_matrix,
     projective_matrix_backward,
     projective_grid_jvp,
-)
+).known_as("PROJECTIVE")

@@ -58,8 +58,9 @@ def thin_plate_spline(
         bends_dot = bend.slope(squared) * np.sum(offset * G_dot[..., None, :], axis=-1)
         return np.asarray(np.concatenate([bends_dot, G_dot], axis=-1) @ coefficients[:-1])
 
-    name = named("thin plate spline", n)
-    return linear(basis, basis_backward, points, name=name, basis_jvp=basis_jvp)
+    name, options = named("thin plate spline", n), {"regularisation": float(regularisation)}
+    T = linear(basis, basis_backward, points, name=name, basis_jvp=basis_jvp)
+    return T.made_by(thin_plate_spline, control_points=points, **options)
 
 
 def spline_condition(

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array
+from stn_ref.equations.arguments import FEW, KINDS, SIDES, Array, one_axis_less
+from stn_ref.equations.lattice import target_grid
+from stn_ref.equations.records import Record
 
 GridJvp = Callable[[Array, Array, Array, Array], Array]
 
 
-@dataclass(frozen=True)
-class Transformation:
+@dataclass(frozen=True, repr=False)
+class Transformation(Record):
     """A pointwise transformation T_θ, differentiable in θ and in G: a record.      §3.2
 
     identity()                       θ of the identity, without a batch axis
@@ -39,6 +43,11 @@ class Transformation:
     matrix: Callable[[Array], Array] | None = None
     matrix_backward: Callable[[Array, Array], Array] | None = None
     grid_jvp: GridJvp | None = None
+
+    @cached_property
+    def axes(self) -> tuple[int, ...]:
+        """How many axes it warps; one of a user's may take several numbers."""
+        return axes_of(self)
 
 
 def has_matrix(transformation: object) -> bool:
@@ -66,7 +75,48 @@ def named(name: str, axes: int) -> str:
 def size_of_matrix(transformation: Transformation) -> int:
     """One more than it has axes."""
     assert transformation.matrix is not None
-    return len(transformation.matrix(np.array([transformation.identity()], float))[0])
+    return int(np.shape(transformation.matrix(np.array([transformation.identity()], float)))[-1])
+
+
+@np.errstate(all="ignore")
+def axes_of(transformation: Transformation) -> tuple[int, ...]:
+    """How many axes a transformation warps, by its matrix or by which lattices it can send."""
+    if has_matrix(transformation) and 1 <= (n := size_of_matrix(transformation) - 1) <= 3:
+        return (n,)
+    return tuple(n for n in (1, 2, 3) if _warps(transformation, n)) or (1, 2, 3)
+
+
+def _warps(transformation: Transformation, axes: int) -> bool:
+    """Whether it sends points of so many coordinates to such points."""
+    G = target_grid((2,) * axes)
+    try:
+        grid = transformation.grid(transformation.identity()[None], G)
+    except Exception:  # a user's may stumble over anything
+        return False
+    return np.shape(grid) == (1, *G.shape)
+
+
+def require_its_axes(U: Array, theta: ArrayLike, transformation: Transformation) -> None:
+    """A ValueError if U is of another number of axes than the transformation warps.
+
+    A map that lacks an axis looks like a signal; one with θ's batch and few channels is taken for
+    one. A user's record that is no `Transformation` is not asked.
+    """
+    given = U.ndim - 2
+    if not isinstance(transformation, Transformation) or given in transformation.axes:
+        return
+    axes = transformation.axes[-1]
+    is_a_signal = np.shape(theta)[:1] == U.shape[:1] and U.shape[-1] <= FEW
+    if axes == given + 1 and not is_a_signal:
+        shape = ", ".join(("B", *SIDES[-axes:], "C"))
+        raise ValueError(
+            f"U has shape {U.shape}; {transformation} warps {KINDS[axes]}s, ({shape}): "
+            f"{one_axis_less(U)}"
+        )
+    raise ValueError(
+        f"U has shape {U.shape}, a {KINDS[given]}; {transformation} is for {KINDS[axes]}s: "
+        f"use affine({given}) or another for {KINDS[given]}s"
+    )
 
 
 def checked(transformation: Transformation) -> Transformation:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from stn_ref.equations.arguments import Array
+from stn_ref.equations.records import typed
 from stn_ref.nn.layer import Cache, Layer, Params, Shape, backward_to_params
 from stn_ref.nn.trees import named
 
@@ -39,8 +41,11 @@ class Network:
         checked_layers(*layers)
         object.__setattr__(self, "layers", layers)
 
+    def __repr__(self) -> str:
+        return typed(partial(type(self), *self.layers))
 
-@dataclass(frozen=True, init=False)
+
+@dataclass(frozen=True, init=False, repr=False)
 class Sequential(Network):
     """y = f_L(… f_2(f_1(x))); params and dparams are tuples, one entry a layer."""
 
@@ -79,7 +84,7 @@ class Sequential(Network):
         return dy, dparams
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class Parallel(Network):
     """All layers see the same x; their outputs are concatenated along the channels.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from stn_ref.equations.arguments import Array, shaped, whole
+from stn_ref.equations.records import typed_fields
 from stn_ref.nn.layer import Cache, Params, Shape, sides_and_channels, uniform
 from stn_ref.nn.patches import add_product
 
@@ -36,6 +37,8 @@ class Conv2d:
     size: int
     stride: int = field(default=1, kw_only=True)
     padding: int = field(default=0, kw_only=True)
+
+    __repr__ = typed_fields
 
     def __post_init__(self) -> None:
         for name, least in (("filters", 1), ("size", 1), ("stride", 1), ("padding", 0)):

@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from stn_ref.equations.arguments import Array, floating, shaped, whole
+from stn_ref.equations.records import typed_fields
 from stn_ref.nn.layer import Cache, Params, Shape, uniform
 
 
@@ -21,6 +22,8 @@ class Dense:
     """
 
     units: int
+
+    __repr__ = typed_fields
 
     def __post_init__(self) -> None:
         whole("units", self.units)

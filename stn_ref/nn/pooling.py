@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import SIDES, Array, floating, shaped, whole
+from stn_ref.equations.records import typed_fields
 from stn_ref.nn.layer import Cache, Params, Shape, sides_and_channels
 
 
@@ -20,6 +21,8 @@ class _Pool:
 
     size: int
     axes: ClassVar[tuple[int, ...]] = (2,)
+
+    __repr__ = typed_fields
 
     def __post_init__(self) -> None:
         whole("size", self.size)
@@ -36,7 +39,7 @@ class _Pool:
         return shaped("x", x, ("B", *sides, "C"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MaxPool2d(_Pool):
     """y_ij^c = max of x^c over the square that begins at (i·size, j·size).
 
@@ -61,7 +64,7 @@ class MaxPool2d(_Pool):
         return dx, ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AveragePool(_Pool):
     """y_ij^c = mean of x^c over the square that begins at (i·size, j·size).
 
@@ -85,7 +88,7 @@ class AveragePool(_Pool):
         return dx, ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AveragePool2d(AveragePool):
     """`AveragePool` of maps alone."""
 

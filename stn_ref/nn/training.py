@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, floating, generator, number, whole
+from stn_ref.equations.records import in_full
 from stn_ref.nn.containers import checked_layers
 from stn_ref.nn.layer import Cache, Layer, Params, backward_to_params
 from stn_ref.nn.losses import softmax_cross_entropy
@@ -94,8 +95,8 @@ def fit(
     watch           called with the Training before the first step, after `every` so many, and at
                     the end
     Returns the Training at its end.
-    Trainings are told apart by the text (`repr`) of model, optimiser, loss and prepare, and by the
-    images' shape.
+    Trainings are told apart by the text (`repr`) of model, optimiser, loss and prepare, in which
+    kernels and transformations show all that they are made from, and by the images' shape.
     Raises FloatingPointError, which names the step, if a loss or a weight is not finite; the
     checkpoint stays as it was. FileExistsError if there is a checkpoint and `resume` is False,
     ValueError if it is of another training. TypeError or ValueError if an argument is bad.
@@ -124,7 +125,8 @@ def fit(
     whole("every", every)
     path = None if checkpoint is None else Path(checkpoint)
     about = _stable(
-        f"{model!r} {optimiser!r} {loss!r} {prepare!r} batch={size} images={images.shape} "
+        " ".join(map(in_full, (model, optimiser, loss, prepare)))
+        + f" batch={size} images={images.shape} "
         f"{images.dtype} {type(rng.bit_generator).__name__}"
     )
 

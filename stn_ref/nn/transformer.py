@@ -15,8 +15,9 @@ from stn_ref.equations import AFFINE, BILINEAR, Transformation, target_grid
 from stn_ref.equations.arguments import Array, Size, choice, feature_map, flag, shaped, whole_size
 from stn_ref.equations.kernels import per_axis
 from stn_ref.equations.padding import PADDINGS
+from stn_ref.equations.records import typed_fields
 from stn_ref.equations.sampler import Kernels
-from stn_ref.equations.transformation import checked, has_matrix, size_of_matrix
+from stn_ref.equations.transformation import axes_of, checked
 from stn_ref.nn.containers import Network, Sequential, checked_layers
 from stn_ref.nn.dense import Dense, Flatten
 from stn_ref.nn.layer import Cache, Layer, Params, Shape, backward_to_params, sides_and_channels
@@ -54,6 +55,8 @@ class SpatialTransformer:
     align_corners: bool = field(default=True, kw_only=True)
     backend: str = field(default="auto", kw_only=True)
 
+    __repr__ = typed_fields
+
     def __post_init__(self) -> None:
         checked_layers(self.localisation)
         checked(self.transformation)
@@ -68,10 +71,7 @@ class SpatialTransformer:
     @cached_property
     def axes(self) -> tuple[int, ...]:
         """How many axes the transformation warps; one of a user's may take several numbers."""
-        T = self.transformation
-        if has_matrix(T):
-            return (size_of_matrix(T) - 1,)
-        return tuple(n for n in (1, 2, 3) if _warps(T, n)) or (1, 2, 3)
+        return axes_of(self.transformation)
 
     @property
     def f_loc(self) -> Sequential:
@@ -124,17 +124,6 @@ class SpatialTransformer:
         size = self.size or warp.U.shape[1:-1]
         G = target_grid(size, align_corners=self.align_corners)
         return self.transformation.grid(warp.theta, G)
-
-
-@np.errstate(all="ignore")
-def _warps(transformation: Transformation, axes: int) -> bool:
-    """Whether it sends points of so many coordinates to such points."""
-    G = target_grid((2,) * axes)
-    try:
-        grid = transformation.grid(transformation.identity()[None], G)
-    except Exception:  # a user's may stumble over anything
-        return False
-    return np.shape(grid) == (1, *G.shape)
 
 
 def warps(layer: Layer, cache: Cache) -> Iterator[tuple[SpatialTransformer, Warp]]:
