@@ -11,22 +11,18 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "stn_ref"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# a module may import from its own floor and from those before it
+# a room may import from the floors before its own, and from no other room on its own
 FLOORS = [
-    ("paper",),  # alone; tests/test_page.py
-    ("equations",),
-    ("lazy", "files", "progress", "backends"),
-    ("proofs",),
-    ("api", "tracing", "data", "oracle"),
-    ("nn",),
-    ("__init__",),
+    ("equations", "lazy", "files", "progress"),
+    ("backends",),
+    ("proofs", "api", "tracing"),
+    ("__init__", "oracle", "nn", "data"),
     ("plots",),
-    ("experiments",),
-    ("demo",),
+    ("experiments", "demo"),
     ("bench",),
-    ("__main__",),
+    ("__main__", "paper"),  # nothing is built on the page
 ]
-ARROWS = 62  # one fewer is better than one more
+ARROWS = 61  # one fewer is better than one more
 
 
 def imports(path):
@@ -63,7 +59,8 @@ def arrows(path):
 def test_imports_point_down(path):
     assert floor_of(room(path)) is not None, f"{path} is on no floor"
     for here, there, name in arrows(path):
-        assert floor_of(there) <= floor_of(here), f"{path} imports {name}, which is above it"
+        below = floor_of(there) < floor_of(here)
+        assert here == there or below, f"{path} imports {name}, which is not below it"
 
 
 def test_the_house_has_few_rooms_and_few_arrows():
@@ -96,7 +93,8 @@ def loaded_by(code):
 
 def test_importing_the_package_loads_nothing_heavy():
     heavy = {"numba", "matplotlib", "scipy", "pytest", "hypothesis", "torch"}
-    assert not loaded_by("import stn_ref, stn_ref.oracle") & {"numpy", *heavy}
+    for package in ("oracle", "plots", "proofs", "bench"):
+        assert not loaded_by(f"import stn_ref.{package}") & {"numpy", *heavy}
     sampler = loaded_by("import stn_ref; stn_ref.sample")
     assert "numpy" in sampler and not sampler & heavy
 

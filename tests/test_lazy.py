@@ -41,6 +41,8 @@ def test_a_name_that_is_not_there_is_no_attribute(package):
         "import stn_ref; stn_ref.equations.AFFINE, stn_ref.oracle.torch.grid_sample",
         "import stn_ref; stn_ref.backends.get, stn_ref.proofs.gradcheck.Report",
         "from stn_ref.oracle import jax, onnx, opencv, scipy, tensorflow, torch, torch7",
+        "from stn_ref.plots import *; BLUE, Frame, save, warped_grid, contact_sheet",
+        "from stn_ref import plots; plots.solids, plots.kernel, plots.explore.explore",
         "from stn_ref import *; from stn_ref.oracle import *; trace, transform, check, Expected",
     ),
 )

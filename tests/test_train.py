@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from stn_ref import transform
+from stn_ref import plots, transform
 from stn_ref.__main__ import main
 from stn_ref.data import TASKS, Digits, digits, distort, distortions
 from stn_ref.equations import ROTATION
@@ -409,8 +409,8 @@ def test_a_film_goes_on_where_it_was_left(filmed, drawn, tmp_path):
 def test_a_strip_has_a_column_a_frame_and_two_rows_an_image(rng):
     lattice = np.stack(np.meshgrid(np.arange(5.0), np.arange(10.0)), axis=-1)
     U, V = rng.uniform(size=(2, 4, 5, 3)), rng.uniform(size=(2, 10, 5, 3))
-    frames = [films.Frame(step, U, np.stack([lattice] * 2), V) for step in (0, 10, 300)]
-    axes = films.training_film(frames, "title")
+    frames = [plots.Frame(step, U, np.stack([lattice] * 2), V) for step in (0, 10, 300)]
+    axes = plots.training_film(frames, "title")
     figure = axes[0, 0].figure
     assert axes.shape == (4, 3) and figure.get_suptitle() == "title"
     assert [ax.get_title() for ax in axes[0]] == ["step 0", "step 10", "step 300"]

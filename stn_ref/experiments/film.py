@@ -10,8 +10,8 @@ from stn_ref.equations.arguments import Array
 from stn_ref.nn import Training
 from stn_ref.nn.layer import Layer
 from stn_ref.nn.weights import read_arrays, write_arrays
-from stn_ref.plots.canvas import save
-from stn_ref.plots.films import Frame, every_so_often, frames, training_film
+from stn_ref.plots import Frame, save, training_film
+from stn_ref.plots.films import every_so_often, frames
 
 COLUMNS = 7  # of the film strip
 LONG = 4096  # steps; each time a training is twice as long, every other frame goes

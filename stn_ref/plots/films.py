@@ -13,9 +13,7 @@ from stn_ref.equations.arguments import Array
 from stn_ref.nn import warps
 from stn_ref.nn.layer import Layer, Params
 from stn_ref.plots.canvas import WIDTH, animate
-from stn_ref.plots.own_data import Frame, glimpse, images_of, training_film
-
-__all__ = ["Frame", "every_so_often", "frames", "moving_picture", "training_film"]
+from stn_ref.plots.own_data import Frame, glimpse, images_of
 
 
 def frames(model: Layer, params: Params, images: Array, step: int) -> list[Frame]:

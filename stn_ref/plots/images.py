@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.image import imread
 from PIL import UnidentifiedImageError
 
-from stn_ref.api import transform
+from stn_ref import transform
 from stn_ref.equations import AFFINE, hat, normalised
 from stn_ref.equations.arguments import Array
 

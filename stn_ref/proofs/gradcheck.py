@@ -91,7 +91,7 @@ def check_gradients(
                 further ones are ignored, and None skips an input
     inputs      arrays, float64 or longdouble
     knots       knots(*inputs, *direction) → the largest step either way that crosses no knot,
-                0 on one; None says that f is smooth. `stn_ref.knots` makes them
+                0 on one; None says that f is smooth. `stn_ref.proofs.knots` makes them
     tolerance   the error allowed, relative to the sum of the contraction's absolute terms
 
     Each input is checked alone, along a direction that is at most 1 in each element, with the step
