@@ -37,7 +37,7 @@ def sample(
     Signals (B, W, C) and volumes (B, D, H, W, C) have points (x) and (x, y, z), and one kernel or
     three; see `stn_ref.equations.sample`.
     Returns V (B, H', W', C), in U's dtype and memory layout.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
 
     >>> U = np.arange(6.0).reshape(1, 2, 3, 1)
     >>> stn_ref.sample(U, np.array([[[[0.5, 0.0], [1.0, 0.5]]]])).ravel()
@@ -68,7 +68,7 @@ def sample_backward(
     kernel, padding, fill, backend, deterministic as in `sample`
     Returns dU in U's dtype and layout, dxy in xy's dtype, and dPhi = (dPhi_x, dPhi_y), one array of
     len(Φ) an axis, float64, summed over the batch.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
 
     >>> U, xy = np.arange(6.0).reshape(1, 2, 3, 1), np.array([[[[0.5, 0.25]]]])
     >>> dU, dxy, dPhi = stn_ref.sample_backward(np.ones((1, 1, 1, 1)), U, xy)
@@ -112,7 +112,7 @@ def transform(
     `affine(1)` and `affine(3)` or others of their axes
     Returns V (B, H', W', C), in U's dtype and layout. At the identity of a transformation with a
     matrix, at U's size and with a kernel that interpolates, V equals U bit for bit.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
 
     >>> U = np.arange(6.0).reshape(1, 2, 3, 1)
     >>> mirror = np.array([[[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])  # Eq. 1
@@ -152,7 +152,7 @@ def transform_backward(
     dV   (B, H', W', C)  loss gradient at V, in U's dtype
     tie  which derivative on a knot, as in `sample_backward`; the rest as in `transform`
     Returns dU in U's dtype and layout, and dtheta in theta's dtype and shape.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
 
     >>> U, zoom = np.ones((1, 3, 3, 1)), np.array([[[0.5, 0.0, 0.0], [0.0, 0.5, 0.0]]])
     >>> dU, dtheta = stn_ref.transform_backward(np.ones((1, 2, 2, 1)), U, zoom)

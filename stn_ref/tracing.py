@@ -10,12 +10,11 @@ from numpy.typing import ArrayLike
 
 from stn_ref.backends.pixels import in_double, source_pixels
 from stn_ref.equations import AFFINE, BILINEAR, Transformation, target_grid
-from stn_ref.equations.arguments import Array, Size, feature_map, whole_size
-from stn_ref.equations.kernels import checked_tie, per_axis
+from stn_ref.equations.arguments import Array, Size, checked_tie, feature_map, per_axis, whole_size
 from stn_ref.equations.padding import OUTSIDE, nowhere
 from stn_ref.equations.quiet import quiet
 from stn_ref.equations.sampler import Kernels, sample
-from stn_ref.equations.taps import cell, taps
+from stn_ref.equations.taps import cell, slopes, taps
 
 EQUATION = {"affine": "Eq. 1", "attention": "Eq. 2", "integer": "Eq. 4", "bilinear": "Eq. 5"}
 CHANNELS_SHOWN = 3
@@ -118,7 +117,7 @@ def trace(
     at     (b, i, j)                the output pixel V[b, i, j]
     The rest is as in `transform` and `transform_backward`.
     Returns a Trace; `print` it. Taps out of the kernel's support are left out.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
 
     >>> U = np.arange(9.0).reshape(1, 3, 3, 1)
     >>> theta = np.array([[[0.5, 0.0, 0.0], [0.0, 0.5, 0.0]]])
@@ -142,8 +141,8 @@ def trace(
     V = sample(U, xy, kernel=kernel, padding=padding, fill=fill)[0, 0, 0]
     kernel_x, kernel_y = per_axis(kernel)
     checked_tie(tie, (kernel_x, kernel_y))
-    rows = taps(xy[..., 1], U.shape[1], kernel_y, padding, tie)
-    columns = taps(xy[..., 0], U.shape[2], kernel_x, padding, tie)
+    rows = taps(xy[..., 1], U.shape[1], kernel_y, padding, slopes, tie)
+    columns = taps(xy[..., 0], U.shape[2], kernel_x, padding, slopes, tie)
     found = tuple(
         TracedTap(
             n := int(y.pixel.item()),

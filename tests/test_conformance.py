@@ -18,7 +18,7 @@ import stn_ref
 from stn_ref import backends
 from stn_ref import equations as eq
 from stn_ref.backends import reference
-from stn_ref.equations.kernels import per_axis
+from stn_ref.equations.arguments import per_axis
 from tests.conformance import (
     KERNELS,
     LAYOUTS,

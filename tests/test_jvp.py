@@ -15,8 +15,7 @@ from stn_ref.equations.affine import (
     translation_matrix_backward,
     translation_matrix_jvp,
 )
-from stn_ref.equations.arguments import tangent
-from stn_ref.equations.kernels import per_axis
+from stn_ref.equations.arguments import per_axis, tangent
 from stn_ref.equations.projective import projective_matrix_backward, projective_matrix_jvp
 from stn_ref.proofs import cases
 from stn_ref.proofs.jvpcheck import check_jvp

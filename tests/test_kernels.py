@@ -16,12 +16,8 @@ from stn_ref.equations import (
     lanczos,
     normalised,
 )
-from stn_ref.equations.kernels import (
-    derivative,
-    eq7_as_printed,
-    per_axis,
-    second_derivative,
-)
+from stn_ref.equations.arguments import per_axis
+from stn_ref.equations.kernels import derivative, eq7_as_printed, second_derivative
 from stn_ref.equations.taps import shift
 from tests.conformance import KERNELS
 from tests.strategies import PARTITIONS_OF_UNITY

@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 
 from stn_ref.equations import BILINEAR, keys
 from stn_ref.equations.padding import PADDINGS, integer_cell, nowhere, padding_rule
-from stn_ref.equations.taps import cell, offsets, taps
+from stn_ref.equations.taps import cell, offsets, slopes, taps
 
 M = np.arange(-3, 7)
 
@@ -103,7 +103,7 @@ def test_offsets_reach_as_far_as_the_support(support, right, left):
 
 
 def test_taps_by_hand():
-    low, high = taps(np.array([[[2.25, -0.25, 3.5]]]), 4, BILINEAR, "zeros", "right")
+    low, high = taps(np.array([[[2.25, -0.25, 3.5]]]), 4, BILINEAR, "zeros", slopes)
     assert_array_equal(low.pixel, [[[2, -1, 3]]])
     assert_array_equal(high.pixel, [[[3, 0, -1]]])
     assert_array_equal(low.k, [[[0.75, 0.25, 0.5]]])
@@ -114,7 +114,7 @@ def test_taps_by_hand():
 def test_a_tap_that_can_do_nothing_is_not_read():
     on, ahead = taps(np.array([[[2.0]]]), 4, BILINEAR, "zeros")
     assert (on.pixel, ahead.pixel) == (2, -1)
-    _, ahead = taps(np.array([[[2.0]]]), 4, BILINEAR, "zeros", "right")
+    _, ahead = taps(np.array([[[2.0]]]), 4, BILINEAR, "zeros", slopes)
     assert ahead.pixel == 3 and ahead.dk == 1  # the slope to the right asks for it
 
 

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 
 from stn_ref.backends.pixels import in_double, matrices
 from stn_ref.equations import Transformation
-from stn_ref.equations.arguments import Array, Size, feature_map
+from stn_ref.equations.arguments import Array, Size, checked_transformation, feature_map
 from stn_ref.equations.lattice import half_extent
-from stn_ref.equations.transformation import checked, has_matrix, require_its_axes
+from stn_ref.equations.transformation import has_matrix, require_its_axes
 
 
 def double_at_most(name: str, array: Array, backend: str) -> Array:
@@ -35,7 +35,7 @@ def checked_map(U: ArrayLike, backend: str) -> Array:
 def checked_theta(theta: Array, U: Array, transformation: Transformation, backend: str) -> Array:
     """θ of U's batch; ValueError also if the transformation is a matrix of other axes than U's."""
     theta = double_at_most("theta", theta, backend)
-    require_its_axes(U, theta, checked(transformation))
+    require_its_axes(U, theta, checked_transformation(transformation))
     try:
         own = in_double(theta, transformation)
     except ValueError:

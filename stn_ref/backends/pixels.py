@@ -25,17 +25,17 @@ from operator import add
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array, Size, flag, shaped
+from stn_ref.equations.arguments import Array, Size, checked_transformation, flag, shaped
 from stn_ref.equations.lattice import (
     centre,
     half_extent,
     homogeneous,
-    over_points,
+    sum_of_outer_products,
     target_grid,
     to_pixels,
     to_pixels_backward,
 )
-from stn_ref.equations.transformation import Transformation, checked, has_matrix
+from stn_ref.equations.transformation import Transformation, has_matrix
 
 
 @np.errstate(all="ignore")
@@ -81,14 +81,16 @@ def source_pixels_backward(
     # every row of H multiplies the same three things but for the output's units: c̃_x, c̃_y, 1
     extents = [half_extent(S, align_corners) for S in source[::-1]]
     rows = np.stack([*(d * extent for d, extent in zip(ds, extents, strict=True)), dden], axis=-1)
-    dmatrix = over_points(rows, _normalised(size, align_corners, theta.dtype))
+    dmatrix = sum_of_outer_products(rows, _normalised(size, align_corners, theta.dtype))
     assert transformation.matrix_backward is not None
     return transformation.matrix_backward(dmatrix, theta).astype(given, copy=False)
 
 
 def in_double(theta: ArrayLike, transformation: Transformation) -> Array:
     """θ (B, *identity().shape), checked, in float64 (or longdouble if it is)."""
-    theta = shaped("theta", theta, ("B", *np.shape(checked(transformation).identity())))
+    theta = shaped(
+        "theta", theta, ("B", *np.shape(checked_transformation(transformation).identity()))
+    )
     return theta.astype(np.result_type(theta, np.float64), copy=False)
 
 

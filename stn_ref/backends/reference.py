@@ -13,6 +13,7 @@ from stn_ref.equations import AFFINE, BILINEAR, Transformation
 from stn_ref.equations.arguments import (
     Array,
     Size,
+    checked_transformation,
     feature_map,
     flag,
     shaped,
@@ -21,12 +22,7 @@ from stn_ref.equations.arguments import (
     whole_size,
 )
 from stn_ref.equations.sampler import Kernels
-from stn_ref.equations.transformation import (
-    checked,
-    forward_mode,
-    has_matrix,
-    require_its_axes,
-)
+from stn_ref.equations.transformation import forward_mode, has_matrix, require_its_axes
 
 
 def is_available() -> bool:
@@ -88,7 +84,7 @@ def transform(
     size   (H', W') of the output, U's if None
     Returns V (B, H', W', C), in U's dtype and layout. At the identity of a transformation with a
     matrix, at U's size and with a kernel that interpolates, V equals U bit for bit.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     flag("deterministic", deterministic)
     U, theta = _checked(U, theta, transformation)
@@ -168,7 +164,7 @@ def transform_jvp(
 
 def _checked(U: ArrayLike, theta: ArrayLike, transformation: Transformation) -> tuple[Array, Array]:
     U, theta = feature_map(U), np.asarray(theta)
-    require_its_axes(U, theta, checked(transformation))
+    require_its_axes(U, theta, checked_transformation(transformation))
     if has_matrix(transformation):
         matrices(np.array([transformation.identity()], float), transformation, U.ndim - 2)
     if len(in_double(theta, transformation)) != len(U):

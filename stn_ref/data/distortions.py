@@ -128,7 +128,7 @@ def distort(
     clutter  (N, 28, 28, 1)  digits that patches are cut from; if None, the others of the batch
     Where an image takes several digits, its first is the one given and the others are drawn from
     the batch.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
 
     >>> from stn_ref.data import TASKS, digits, distort
     >>> data, rng = digits(), np.random.default_rng(0)

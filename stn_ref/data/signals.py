@@ -59,7 +59,7 @@ def played(
     signals   (B, W, C)
     nodes     of its pace, first and last included: these stay where they are
     strength  standard deviation of the logarithm of the pace between two nodes
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     signals = feature_map(signals, 1)
     generator(rng)

@@ -57,7 +57,7 @@ def extrude(
     thickness  slices of the solid, a pixel apart
     angle      degrees, uniform in ±angle, about an axis in any direction, uniform too
     The place is uniform where the ink, however it is turned, stays inside; else it is the middle.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     images, labels = digits_and_labels(images, labels)
     generator(rng)

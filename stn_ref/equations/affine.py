@@ -18,15 +18,16 @@ from stn_ref.equations.arguments import (
     theta_and_lattice,
 )
 from stn_ref.equations.lattice import (
-    each_point,
     homogeneous,
-    over_batch,
-    over_points,
+    per_image,
+    sum_of_outer_products,
+    summed_like,
 )
+from stn_ref.equations.quiet import quiet
 from stn_ref.equations.transformation import Transformation, named
 
 
-@np.errstate(all="ignore")
+@quiet
 def affine_grid(theta: ArrayLike, G: ArrayLike) -> Array:
     """Send every target point to its source point.
 
@@ -36,14 +37,14 @@ def affine_grid(theta: ArrayLike, G: ArrayLike) -> Array:
     G      (H', W', 2) or (B, H', W', 2)   target points, normalised, (x, y)
     Returns T_θ(G) (B, H', W', 2), normalised, in the wider dtype of θ and G. A θ of (B, 1, 2) or
     (B, 3, 4) sends the points of signals, (x), or of volumes, (x, y, z).
-    Raises TypeError or ValueError if θ or G has another form.
+    Raises TypeError or ValueError for a θ or G of a wrong shape or dtype.
     """
     theta, G = _matrix_and_lattice(theta, G)
-    A_T = each_point(theta.swapaxes(1, 2), G.shape[-1])
-    return np.asarray(homogeneous(G) @ A_T)
+    A_T = per_image(theta.swapaxes(1, 2), G.shape[-1])
+    return homogeneous(G) @ A_T
 
 
-@np.errstate(all="ignore")
+@quiet
 def affine_grid_backward(dgrid: ArrayLike, theta: ArrayLike, G: ArrayLike) -> tuple[Array, Array]:
     """Gradients of Eq. 1, which is linear in θ and in G.
 
@@ -56,13 +57,13 @@ def affine_grid_backward(dgrid: ArrayLike, theta: ArrayLike, G: ArrayLike) -> tu
     theta, G = _matrix_and_lattice(theta, G)
     axes = G.shape[-1]
     dgrid = shaped("dgrid", dgrid, (len(theta), *G.shape[-1 - axes :]))
-    dtheta = over_points(dgrid, homogeneous(G))
-    dG = dgrid @ each_point(theta[..., :-1], axes)
-    dG = over_batch(dG, G)
+    dtheta = sum_of_outer_products(dgrid, homogeneous(G))
+    dG = dgrid @ per_image(theta[..., :-1], axes)
+    dG = summed_like(dG, G)
     return dtheta.astype(theta.dtype, copy=False), dG.astype(G.dtype, copy=False)
 
 
-@np.errstate(all="ignore")
+@quiet
 def affine_grid_jvp(
     theta_dot: ArrayLike, G_dot: ArrayLike, theta: ArrayLike, G: ArrayLike
 ) -> Array:
@@ -75,12 +76,12 @@ def affine_grid_jvp(
     """
     theta, G = _matrix_and_lattice(theta, G)
     theta_dot, G_dot = tangents(theta_dot, G_dot, theta, G)
-    A_T, A_dot_T = (each_point(A.swapaxes(1, 2), G.shape[-1]) for A in (theta, theta_dot))
-    return np.asarray(homogeneous(G) @ A_dot_T + G_dot @ A_T[..., :-1, :])
+    A_T, A_dot_T = (per_image(A.swapaxes(1, 2), G.shape[-1]) for A in (theta, theta_dot))
+    return homogeneous(G) @ A_dot_T + G_dot @ A_T[..., :-1, :]
 
 
 def _matrix_and_lattice(theta: ArrayLike, G: ArrayLike) -> tuple[Array, Array]:
-    """A_θ (B, n, n + 1) and G of n axes; what is of no such shape is held to n = 2."""
+    """A_θ (B, n, n + 1) and G of n axes; a θ of any other shape is checked as if n were 2."""
     shape = np.shape(theta)[1:]
     axes = shape[0] if shape in ((1, 2), (3, 4)) else 2
     return theta_and_lattice(theta, G, (axes, axes + 1), axes)
@@ -133,7 +134,7 @@ def similarity_matrix_backward(dA: Array, theta: Array) -> Array:
     return np.stack([da, db, dA[:, 0, 2], dA[:, 1, 2]], axis=-1)
 
 
-@np.errstate(all="ignore")
+@quiet
 def rotation_matrix(theta: Array) -> Array:
     """[cos a −sin a 0; sin a cos a 0] from θ (B, 1) = a, in radians.              §3.2"""
     cos, sin = np.cos(theta[:, 0]), np.sin(theta[:, 0])
@@ -147,7 +148,7 @@ def rotation_matrix_backward(dA: Array, theta: Array) -> Array:
     return np.stack([da], axis=1)
 
 
-@np.errstate(all="ignore")
+@quiet
 def rotation_matrix_jvp(theta_dot: Array, theta: Array) -> Array:
     """ȧ [−sin a −cos a 0; cos a −sin a 0]."""
     a_dot = theta_dot[:, 0]
@@ -180,7 +181,7 @@ def _within_affine(
         theta, G = theta_and_lattice(theta, G, parameters, axes)
         return affine_grid(A(theta), G)
 
-    @np.errstate(all="ignore")
+    @quiet
     def grid_backward(dgrid: ArrayLike, theta: ArrayLike, G: ArrayLike) -> tuple[Array, Array]:
         theta, G = theta_and_lattice(theta, G, parameters, axes)
         dA, dG = affine_grid_backward(dgrid, A(theta), G)
@@ -197,7 +198,7 @@ def _within_affine(
         last = np.broadcast_to(np.eye(axes + 1, dtype=theta.dtype)[-1:], (len(theta), 1, axes + 1))
         return np.concatenate([A(theta), last], axis=1)
 
-    @np.errstate(all="ignore")
+    @quiet
     def matrix_backward(dmatrix: ArrayLike, theta: ArrayLike) -> Array:
         theta = shaped("theta", theta, ("B", *parameters))
         dmatrix = shaped("dmatrix", dmatrix, (len(theta), axes + 1, axes + 1))

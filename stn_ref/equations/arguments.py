@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stn_ref.equations.kernels import BILINEAR, Kernel
+
 Array: TypeAlias = NDArray[Any]
 Size: TypeAlias = tuple[int, ...]
 
@@ -227,3 +229,56 @@ def fill_value(fill: object, padding: str) -> float:
     if value != 0 and padding != "constant":
         raise ValueError(f'fill is {fill!r} with padding={padding!r}; it needs padding="constant"')
     return value
+
+
+TIES = ("right", "left", "central", "paper")
+
+
+def per_axis(kernel: Kernel | tuple[Kernel, ...], axes: int = 2) -> tuple[Kernel, ...]:
+    """The kernels of x and of y, one Φ each, or of x alone or z too: one kernel serves all."""
+    each = tuple(kernel) if isinstance(kernel, tuple | list) else (kernel,) * axes
+    if len(each) != axes or not all(isinstance(k, Kernel) for k in each):
+        many = ("one", "two", "three")[axes - 1]
+        raise TypeError(
+            f"kernel is {kernel!r}; expected a Kernel or {many}, one an axis, {coordinates(axes)}"
+        )
+    return each
+
+
+def checked_tie(tie: str, kernels: tuple[Kernel, ...]) -> str:
+    """The tie; a ValueError if there is none of this name, or none for these kernels."""
+    if choice("tie", tie, TIES) == "paper" and any(k != BILINEAR for k in kernels):
+        raise ValueError('tie="paper" is Eq. 7 as printed; it needs kernel=BILINEAR on every axis')
+    return tie
+
+
+def phi_tangents(
+    Phi_dot: Sequence[Sequence[float]] | None, kernels: tuple[Kernel, ...]
+) -> list[tuple[float, ...]]:
+    """Φ̇ of every axis, alike in shape to Φ."""
+    if Phi_dot is None:
+        return [(0.0,) * len(kernel.Phi) for kernel in kernels]
+    lengths = [len(kernel.Phi) for kernel in kernels]
+    message = f"Phi_dot is {Phi_dot!r}; expected, one an axis, {lengths} numbers"
+    try:
+        each = [tuple(dots) for dots in Phi_dot]
+    except TypeError:
+        raise TypeError(message) from None
+    if [len(dots) for dots in each] != lengths:
+        raise ValueError(message)
+    return [tuple(number("Phi_dot", p) for p in dots) for dots in each]
+
+
+def checked_transformation(transformation: Any) -> Any:
+    """The transformation, or a TypeError if it lacks what each must have."""
+    for name in ("identity", "grid", "grid_backward"):
+        if not hasattr(transformation, name):
+            raise TypeError(f"transformation is {transformation!r}; expected one such as AFFINE")
+    return transformation
+
+
+def a_pair(name: str, l: int, layer: object) -> tuple[ArrayLike, ArrayLike]:
+    """The W and b of a layer."""
+    if not isinstance(layer, tuple | list) or len(layer) != 2:
+        raise TypeError(f"{name}[{l}] is a {type(layer).__name__}; expected a pair (W, b)")
+    return layer[0], layer[1]

@@ -8,10 +8,16 @@ from math import prod
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array, shaped, tangents, theta_and_lattice
+from stn_ref.equations.arguments import (
+    Array,
+    checked_transformation,
+    shaped,
+    tangents,
+    theta_and_lattice,
+)
+from stn_ref.equations.quiet import quiet
 from stn_ref.equations.transformation import (
     Transformation,
-    checked,
     forward_mode,
     has_matrix,
     size_of_matrix,
@@ -28,7 +34,7 @@ def compose(outer: Transformation, inner: Transformation) -> Transformation:
     Raises TypeError if either is no transformation, ValueError if they have matrices of different
     sizes.
     """
-    shapes = [np.shape(checked(t).identity()) for t in (outer, inner)]
+    shapes = [np.shape(checked_transformation(t).identity()) for t in (outer, inner)]
     split, total = prod(shapes[0]), prod(shapes[0]) + prod(shapes[1])
     both = has_matrix(outer) and has_matrix(inner)
     if both and size_of_matrix(outer) != size_of_matrix(inner):
@@ -64,13 +70,13 @@ def compose(outer: Transformation, inner: Transformation) -> Transformation:
         middle_dot = forward_mode(inner)(second_dot, G_dot, second, G)
         return forward_mode(outer)(first_dot, middle_dot, first, inner.grid(second, G))
 
-    @np.errstate(all="ignore")
+    @quiet
     def matrix(theta: ArrayLike) -> Array:
         assert outer.matrix and inner.matrix
         first, second = parts(shaped("theta", theta, ("B", total)))
-        return np.asarray(outer.matrix(first) @ inner.matrix(second))
+        return outer.matrix(first) @ inner.matrix(second)
 
-    @np.errstate(all="ignore")
+    @quiet
     def matrix_backward(dmatrix: Array, theta: ArrayLike) -> Array:
         assert outer.matrix and inner.matrix and outer.matrix_backward and inner.matrix_backward
         first, second = parts(shaped("theta", theta, ("B", total)))

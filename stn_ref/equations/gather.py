@@ -8,29 +8,24 @@ from typing import Any
 import numpy as np
 
 from stn_ref.equations.arguments import Array
+from stn_ref.equations.padding import OUTSIDE
 from stn_ref.equations.taps import ABSENT, Tap
 
 
 def pixels(U: Array, l: Tap, n: Tap, m: Tap, fill: float) -> Array:
     """U_nm^c, of a volume U_lnm^c, for every point, (B, H', W', C); `fill` if a tap is outside."""
-    at, outside = _places(l, n, m)
+    at = [tap.pixel for tap in (l, n, m) if tap is not ABSENT]
     b = np.arange(len(U)).reshape(-1, *[1] * len(at))
     u = U[(b, *at)].astype(np.result_type(U, np.float64), copy=False)
-    u[outside] = fill
+    u[reduce(np.minimum, at) == OUTSIDE] = fill
     return u
 
 
 def add_at(dU: Array, l: Tap, n: Tap, m: Tap, amount: Array) -> None:
     """dU_nm^c += amount for every point, the transpose of `pixels`."""
-    at, outside = _places(l, n, m)
-    inside = np.nonzero(~outside)
+    at = [tap.pixel for tap in (l, n, m) if tap is not ABSENT]
+    inside = np.nonzero(reduce(np.minimum, at) != OUTSIDE)
     np.add.at(dU, (inside[0], *(pixel[inside] for pixel in at)), amount[inside])
-
-
-def _places(*taps: Tap) -> tuple[list[Array], Array]:
-    """The pixels along the axes that there are, and for which points one of them is outside."""
-    at = [tap.pixel for tap in taps if tap is not ABSENT]
-    return at, reduce(np.minimum, at) < 0
 
 
 def zeros(U: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

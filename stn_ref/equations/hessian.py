@@ -21,13 +21,13 @@ from operator import add, mul
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array, like, shaped, tangent
+from stn_ref.equations.arguments import Array, checked_tie, like, shaped, tangent
 from stn_ref.equations.gather import add_at, pixels, zeros
-from stn_ref.equations.kernels import BILINEAR, checked_tie
+from stn_ref.equations.kernels import BILINEAR
 from stn_ref.equations.padding import nowhere
 from stn_ref.equations.quiet import quiet
 from stn_ref.equations.sampler import Kernels, checked_inputs
-from stn_ref.equations.taps import taps_of_x_y_z
+from stn_ref.equations.taps import slopes_and_curvature, taps_of_x_y_z
 
 
 @quiet
@@ -75,7 +75,7 @@ def sample_backward_jvp(
     x_dots = np.moveaxis(np.where(np.isfinite(xy), xy_dot, 0).astype(wide), -1, 0)
     lost = nowhere(xy, padding).any(axis=-1, keepdims=True)
     dV, dV_dot = (np.where(lost, 0, d.astype(wide)) for d in (dV, dV_dot))
-    axes = taps_of_x_y_z(U, xy.astype(wide), kernels, padding, tie, second=True)
+    axes = taps_of_x_y_z(U, xy.astype(wide), kernels, padding, slopes_and_curvature, tie)
     moving_x, moving_y, moving_z = (
         [(tap, tap.dk * x_dot, tap.d2k * x_dot) for tap in taps]  # k and k′; how fast they change
         for taps, x_dot in zip(axes, (*x_dots, 0, 0), strict=False)

@@ -6,15 +6,16 @@ comparison that multiplies it: `(abs(t) < 1) * (1 - abs(t))`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stn_ref.equations.arguments import Array, choice, coordinates, number
 from stn_ref.equations.records import Record
 
+Array = NDArray[Any]
 Function = Callable[[Any, tuple[float, ...]], Any]
 
 
@@ -50,17 +51,6 @@ class Kernel(Record):
             )
 
 
-def per_axis(kernel: Kernel | tuple[Kernel, ...], axes: int = 2) -> tuple[Kernel, ...]:
-    """The kernels of x and of y, one Φ each, or of x alone or z too: one kernel serves all."""
-    each = tuple(kernel) if isinstance(kernel, tuple | list) else (kernel,) * axes
-    if len(each) != axes or not all(isinstance(k, Kernel) for k in each):
-        many = ("one", "two", "three")[axes - 1]
-        raise TypeError(
-            f"kernel is {kernel!r}; expected a Kernel or {many}, one an axis, {coordinates(axes)}"
-        )
-    return each
-
-
 def no_curvature(t: Any, phi: tuple[float, ...]) -> Any:
     """0, for a k that is straight between its knots.
 
@@ -72,23 +62,6 @@ def no_curvature(t: Any, phi: tuple[float, ...]) -> Any:
 
 def no_parameters(t: Any, phi: tuple[float, ...]) -> tuple[Any, ...]:
     return ()
-
-
-def phi_tangents(
-    Phi_dot: Sequence[Sequence[float]] | None, kernels: tuple[Kernel, ...]
-) -> list[tuple[float, ...]]:
-    """Φ̇ of every axis, alike in shape to Φ."""
-    if Phi_dot is None:
-        return [(0.0,) * len(kernel.Phi) for kernel in kernels]
-    lengths = [len(kernel.Phi) for kernel in kernels]
-    message = f"Phi_dot is {Phi_dot!r}; expected, one an axis, {lengths} numbers"
-    try:
-        each = [tuple(dots) for dots in Phi_dot]
-    except TypeError:
-        raise TypeError(message) from None
-    if [len(dots) for dots in each] != lengths:
-        raise ValueError(message)
-    return [tuple(number("Phi_dot", p) for p in dots) for dots in each]
 
 
 # Eq. 4: the nearest pixel, ties to the right.
@@ -137,24 +110,14 @@ def eq7_as_printed(t: Array) -> Array:
     return (abs(t) < 1) * np.where(t <= 0, 1.0, -1.0)
 
 
-TIES = ("right", "left", "central", "paper")
-
-
-def checked_tie(tie: str, kernels: tuple[Kernel, ...]) -> str:
-    """The tie; a ValueError if there is none of this name, or none for these kernels."""
-    if choice("tie", tie, TIES) == "paper" and any(k != BILINEAR for k in kernels):
-        raise ValueError('tie="paper" is Eq. 7 as printed; it needs kernel=BILINEAR on every axis')
-    return tie
-
-
 def derivative(kernel: Kernel, t: Array, tie: str) -> Array:
     """k′(t), of t's shape, from the side that tie names as x grows or shrinks.    Eq. 7"""
     if tie == "paper":
         return eq7_as_printed(t)
     if tie == "right":
-        return np.asarray(kernel.dk(t, kernel.Phi))
+        return kernel.dk(t, kernel.Phi)
     left = -kernel.dk(-t, kernel.Phi)
-    return np.asarray(left if tie == "left" else (kernel.dk(t, kernel.Phi) + left) / 2)
+    return left if tie == "left" else (kernel.dk(t, kernel.Phi) + left) / 2
 
 
 def second_derivative(kernel: Kernel, t: Array, tie: str) -> Array:
@@ -167,7 +130,7 @@ def second_derivative(kernel: Kernel, t: Array, tie: str) -> Array:
             f"kernel {kernel.name} has no d2k; second derivatives need this column of its row, "
             "d2k(t, Phi), the right second derivative"
         )
-    right, left = (np.asarray(kernel.d2k(s * t, kernel.Phi)) for s in (1, -1))
+    right, left = (kernel.d2k(s * t, kernel.Phi) for s in (1, -1))
     if tie == "central":
-        return np.asarray((right + left) / 2)
+        return (right + left) / 2
     return left if tie == "left" else right

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, Size, flag, points, whole_size
+from stn_ref.equations.quiet import quiet
 
 
 def centre(size: int) -> float:
@@ -26,7 +27,7 @@ def centre(size: int) -> float:
 
 def half_extent(size: int, align_corners: bool) -> float:
     """c̃, the distance in pixels from the centre to ±1."""
-    return centre(size) if align_corners else size / 2
+    return (size - 1 if align_corners else size) / 2
 
 
 def target_grid(size: Size, *, align_corners: bool = True) -> Array:
@@ -45,13 +46,8 @@ def target_grid(size: Size, *, align_corners: bool = True) -> Array:
            [-1.,  0.,  1.]])
     """
     size, ac = whole_size(size, None), flag("align_corners", align_corners)
-    y_and_x = np.meshgrid(*(_normalised_axis(S, ac) for S in size), indexing="ij")
-    return np.stack(y_and_x[::-1], axis=-1)
-
-
-def _normalised_axis(size: int, align_corners: bool) -> Array:
-    extent = half_extent(size, align_corners)
-    return (np.arange(size) - centre(size)) / (extent or 1.0)
+    axes = [(np.arange(S) - (S - 1) / 2) / (half_extent(S, ac) or 1.0) for S in size]
+    return np.stack(np.meshgrid(*axes, indexing="ij")[::-1], axis=-1)
 
 
 def homogeneous(G: Array) -> Array:
@@ -59,25 +55,25 @@ def homogeneous(G: Array) -> Array:
     return np.concatenate([G, np.ones_like(G[..., :1])], axis=-1)
 
 
-def over_batch(d: Array, G: Array) -> Array:
+def summed_like(d: Array, G: Array) -> Array:
     """The gradient of a lattice that serves the whole batch is the sum over it."""
     return d.sum(axis=0) if G.ndim < d.ndim else d
 
 
-def each_point(M: Array, axes: int) -> Array:
+def per_image(M: Array, axes: int) -> Array:
     """A matrix for each image, (B, K, L), beside its points: (B, 1, K, L) for two axes."""
     return np.expand_dims(M, tuple(range(1, axes)))
 
 
-def over_points(p: Array, q: Array) -> Array:
+def sum_of_outer_products(p: Array, q: Array) -> Array:
     """Σ_i p_i q_i^T, (B, K, L), of p (B, H', W', K) and q (B, H', W', L) or (H', W', L)."""
     N = prod(p.shape[1:-1])
     flat_p = p.reshape(len(p), N, p.shape[-1])
     flat_q = q.reshape(len(p) if q.ndim == p.ndim else 1, N, q.shape[-1])
-    return np.asarray(flat_p.swapaxes(1, 2) @ flat_q)
+    return flat_p.swapaxes(1, 2) @ flat_q
 
 
-@np.errstate(all="ignore")
+@quiet
 def to_pixels(grid: ArrayLike, size: Size, *, align_corners: bool = True) -> Array:
     """Place normalised source points on the pixels of the input.
 
@@ -86,15 +82,15 @@ def to_pixels(grid: ArrayLike, size: Size, *, align_corners: bool = True) -> Arr
     grid  (B, H', W', 2)  source points, normalised, (x, y); (x) or (x, y, z) of other axes
     size  (H, W) of the input feature map
     Returns xy (B, H', W', 2), pixels, centres at 0..W−1 and 0..H−1, in grid's dtype.
-    Raises TypeError or ValueError if grid or size has another form.
+    Raises TypeError or ValueError for a grid or size of a wrong shape, dtype or value.
     """
-    size = whole_size(size, None, least=1)
+    size, ac = whole_size(size, None, least=1), flag("align_corners", align_corners)
     grid = points("grid", grid, len(size))
-    scale, shift = _pixel_map(size, align_corners, grid.dtype)
-    return grid * scale + shift
+    c = np.array([(S - 1) / 2 for S in size[::-1]], grid.dtype)
+    return grid * np.array([half_extent(S, ac) for S in size[::-1]], grid.dtype) + c
 
 
-@np.errstate(all="ignore")
+@quiet
 def to_pixels_backward(dxy: ArrayLike, size: Size, *, align_corners: bool = True) -> Array:
     """Carry the gradient in pixels back to normalised points: the slope c̃ multiplies Eq. 7.
 
@@ -104,13 +100,12 @@ def to_pixels_backward(dxy: ArrayLike, size: Size, *, align_corners: bool = True
     size  (H, W) of the input feature map
     Returns dgrid (B, H', W', 2), in dxy's dtype.
     """
-    size = whole_size(size, None, least=1)
+    size, ac = whole_size(size, None, least=1), flag("align_corners", align_corners)
     dxy = points("dxy", dxy, len(size))
-    scale, _ = _pixel_map(size, align_corners, dxy.dtype)
-    return dxy * scale
+    return dxy * np.array([half_extent(S, ac) for S in size[::-1]], dxy.dtype)
 
 
-@np.errstate(all="ignore")
+@quiet
 def to_pixels_jvp(grid_dot: ArrayLike, size: Size, *, align_corners: bool = True) -> Array:
     """How the pixels change as the normalised points do: by the same slope.
 
@@ -120,13 +115,6 @@ def to_pixels_jvp(grid_dot: ArrayLike, size: Size, *, align_corners: bool = True
     size      (H, W) of the input feature map
     Returns xy_dot (B, H', W', 2), in grid_dot's dtype.
     """
-    size = whole_size(size, None, least=1)
+    size, ac = whole_size(size, None, least=1), flag("align_corners", align_corners)
     grid_dot = points("grid_dot", grid_dot, len(size))
-    scale, _ = _pixel_map(size, align_corners, grid_dot.dtype)
-    return grid_dot * scale
-
-
-def _pixel_map(size: Size, align_corners: bool, dtype: np.dtype[np.generic]) -> tuple[Array, Array]:
-    ac, width_first = flag("align_corners", align_corners), size[::-1]
-    scale = np.array([half_extent(S, ac) for S in width_first], dtype)
-    return scale, np.array([centre(S) for S in width_first], dtype)
+    return grid_dot * np.array([half_extent(S, ac) for S in size[::-1]], grid_dot.dtype)

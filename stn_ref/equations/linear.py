@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, shaped, sides, tangents, theta_and_lattice
-from stn_ref.equations.lattice import each_point, over_batch, over_points
+from stn_ref.equations.lattice import per_image, sum_of_outer_products, summed_like
+from stn_ref.equations.quiet import quiet
 from stn_ref.equations.transformation import Transformation
 
 
@@ -40,33 +41,33 @@ def linear(
     basis_jvp       basis_jvp(G_dot, G) → B_dot (…, K), for forward mode
     θ is (B, K, 2), or (B, K, n). Returns a Transformation that also has `basis` and
     `basis_gradient(dgrid, theta)` → dB = dgrid M_θ, (B, H', W', K).
-    Raises TypeError or ValueError if identity has another form.
+    Raises TypeError or ValueError for an identity of a wrong shape or dtype.
     """
     n = np.shape(identity)[-1] if np.shape(identity)[1:] in ((1,), (3,)) else 2
     start = shaped("identity", identity, ("K", n)).astype(np.float64)
 
-    @np.errstate(all="ignore")
+    @quiet
     def checked_basis(G: Array) -> Array:
         return shaped("basis(G)", basis(G), (*G.shape[:-1], len(start)))
 
-    @np.errstate(all="ignore")
+    @quiet
     def grid(theta: ArrayLike, G: ArrayLike) -> Array:
         theta, G = theta_and_lattice(theta, G, start.shape, n)
-        points = checked_basis(G) @ each_point(theta, n)
+        points = checked_basis(G) @ per_image(theta, n)
         return points.astype(np.result_type(theta, G), copy=False)
 
-    @np.errstate(all="ignore")
+    @quiet
     def grid_backward(dgrid: ArrayLike, theta: ArrayLike, G: ArrayLike) -> tuple[Array, Array]:
         theta, G = theta_and_lattice(theta, G, start.shape, n)
         dgrid = shaped("dgrid", dgrid, (len(theta), *G.shape[-1 - n :]))
         B = np.broadcast_to(checked_basis(G), (*dgrid.shape[:-1], len(start)))
-        dtheta = over_points(B, dgrid)
+        dtheta = sum_of_outer_products(B, dgrid)
         dB = basis_gradient(dgrid, theta)
-        dB = over_batch(dB, G)
+        dB = summed_like(dB, G)
         dG = shaped("basis_backward(dB, G)", basis_backward(dB, G), G.shape)
         return dtheta.astype(theta.dtype, copy=False), dG.astype(G.dtype, copy=False)
 
-    @np.errstate(all="ignore")
+    @quiet
     def grid_jvp(theta_dot: ArrayLike, G_dot: ArrayLike, theta: ArrayLike, G: ArrayLike) -> Array:
         theta, G = theta_and_lattice(theta, G, start.shape, n)
         theta_dot, G_dot = tangents(theta_dot, G_dot, theta, G)
@@ -74,13 +75,13 @@ def linear(
             raise ValueError(f"{name} has no basis_jvp(G_dot, G) → B_dot; forward mode needs it")
         B = checked_basis(G)
         B_dot = shaped("basis_jvp(G_dot, G)", basis_jvp(G_dot, G), B.shape)
-        grid_dot = B_dot @ each_point(theta, n) + B @ each_point(theta_dot, n)
+        grid_dot = B_dot @ per_image(theta, n) + B @ per_image(theta_dot, n)
         return np.asarray(grid_dot, np.result_type(theta_dot, G_dot))
 
     def basis_gradient(dgrid: ArrayLike, theta: ArrayLike) -> Array:
         theta = shaped("theta", theta, ("B", *start.shape))
         dgrid = shaped("dgrid", dgrid, (len(theta), *sides(n), n))
-        return np.asarray(dgrid @ each_point(theta.swapaxes(1, 2), n))
+        return dgrid @ per_image(theta.swapaxes(1, 2), n)
 
     T = Linear(
         name,

@@ -9,7 +9,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import Array, feature_map, floating, shaped, tangent, whole
+from stn_ref.equations.arguments import Array, a_pair, feature_map, floating, shaped, tangent, whole
+from stn_ref.equations.quiet import quiet
 
 Layer: TypeAlias = tuple[Array, Array]  # W (F, units), b (units,); the last to θ's shape
 
@@ -28,7 +29,7 @@ def initial_layers(
     identity  θ of the identity: the regression layer's bias; its weights are 0
     Returns [(W, b), …]: W (inputs, units) and b (units,) of each hidden layer, then those of the
     regression layer, (units, *θ) and (*θ).
-    Raises TypeError or ValueError if a size or identity has another form.
+    Raises TypeError or ValueError for a size or identity of a wrong shape, dtype or value.
     """
     identity = floating("identity", identity)
     whole("inputs", inputs, least=0)
@@ -42,7 +43,7 @@ def initial_layers(
     return [*layers, (np.zeros((inputs, *identity.shape)), identity.copy())]
 
 
-@np.errstate(all="ignore")
+@quiet
 def f_loc(U: ArrayLike, layers: Sequence[Layer]) -> Array:
     """Predict the transformation's parameters from the feature map.
 
@@ -51,13 +52,13 @@ def f_loc(U: ArrayLike, layers: Sequence[Layer]) -> Array:
     U       (B, H, W, C)  input feature map, flattened to h_0
     layers  [(W, b), …]   the last, the regression layer, ends in θ's shape
     Returns theta (B, *b_θ.shape).
-    Raises TypeError or ValueError if U or a layer has another form.
+    Raises TypeError or ValueError for a U or layer of a wrong shape or dtype.
     """
     theta, _, _ = _forward(U, layers)
     return theta
 
 
-@np.errstate(all="ignore")
+@quiet
 def f_loc_backward(
     dtheta: ArrayLike, U: ArrayLike, layers: Sequence[Layer]
 ) -> tuple[Array, list[Layer]]:
@@ -82,7 +83,7 @@ def f_loc_backward(
     return delta.reshape(U.shape).astype(U.dtype, copy=False), dlayers
 
 
-@np.errstate(all="ignore")
+@quiet
 def f_loc_jvp(
     U_dot: ArrayLike, layers_dot: Sequence[Layer], U: ArrayLike, layers: Sequence[Layer]
 ) -> Array:
@@ -93,7 +94,7 @@ def f_loc_jvp(
     U_dot       (B, H, W, C)  U̇, in U's dtype
     layers_dot  [(Ẇ, ḃ), …]   alike in structure, shapes and dtypes to layers
     Returns theta_dot, in θ's shape and dtype.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     theta, h, layers = _forward(U, layers)
     U = feature_map(U)
@@ -101,19 +102,13 @@ def f_loc_jvp(
     if len(layers_dot) != len(layers):
         raise ValueError(f"layers_dot has {len(layers_dot)} layers; expected {len(layers)}")
     for l, (W, b) in enumerate(layers):
-        W_dot, b_dot = _pair("layers_dot", l, layers_dot[l])
+        W_dot, b_dot = a_pair("layers_dot", l, layers_dot[l])
         W_dot = tangent(f"layers_dot[{l}] W", W_dot, f"layers[{l}] W", W)
         b_dot = tangent(f"layers_dot[{l}] b", b_dot, f"layers[{l}] b", b)
         h_dot = np.tensordot(h_dot, W, 1) + np.tensordot(h[l], W_dot, 1) + b_dot
         if l + 1 < len(layers):
             h_dot = (h[l + 1] > 0) * h_dot
     return h_dot
-
-
-def _pair(name: str, l: int, layer: object) -> Layer:
-    if not isinstance(layer, tuple | list) or len(layer) != 2:
-        raise TypeError(f"{name}[{l}] is a {type(layer).__name__}; expected a pair (W, b)")
-    return layer[0], layer[1]
 
 
 def _forward(U: ArrayLike, layers: Sequence[Layer]) -> tuple[Array, list[Array], list[Layer]]:
@@ -123,7 +118,7 @@ def _forward(U: ArrayLike, layers: Sequence[Layer]) -> tuple[Array, list[Array],
         raise ValueError("layers is empty; expected at least the final regression layer")
     h, checked = [U.reshape(len(U), prod(U.shape[1:]))], []
     for l, layer in enumerate(layers):
-        W, b = _pair("layers", l, layer)
+        W, b = a_pair("layers", l, layer)
         b = floating(f"layers[{l}] b", b)
         W = shaped(f"layers[{l}] W", W, (h[l].shape[1], *b.shape))
         checked.append((W, b))

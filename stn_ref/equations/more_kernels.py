@@ -7,15 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from stn_ref.equations.arguments import number, whole
-from stn_ref.equations.kernels import (
-    BILINEAR,
-    INTEGER,
-    Kernel,
-    no_curvature,
-    no_parameters,
-    per_axis,
-)
+from stn_ref.equations.arguments import number, per_axis, whole
+from stn_ref.equations.kernels import BILINEAR, INTEGER, Kernel, no_curvature, no_parameters
 from stn_ref.equations.taps import shift
 
 

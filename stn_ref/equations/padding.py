@@ -41,13 +41,13 @@ def clip(m: Array, size: int) -> Array:
 def mirror_centre(m: Array, size: int) -> Array:
     """Mirrored about the centre of the edge pixel, which is not repeated: 2 1 | 0 1 2 | 1 0."""
     r = m % max(2 * size - 2, 1)
-    return np.asarray(np.minimum(r, 2 * size - 2 - r))
+    return np.minimum(r, 2 * size - 2 - r)
 
 
 def mirror_edge(m: Array, size: int) -> Array:
     """Mirrored about the outer edge of the edge pixel, which is repeated: 1 0 | 0 1 2 | 2 1."""
     r = m % (2 * size)
-    return np.asarray(np.minimum(r, 2 * size - 1 - r))
+    return np.minimum(r, 2 * size - 1 - r)
 
 
 def repeat(m: Array, size: int) -> Array:

@@ -23,8 +23,8 @@ def piecewise_affine(vertices: ArrayLike, triangles: ArrayLike) -> Linear:
     vertices   (K, 2)  normalised, (x, y)
     triangles  (M, 3)  integers, each row the vertices of one triangle
     θ is (B, K, 2), the source positions of the vertices.
-    Raises TypeError or ValueError if vertices or triangles has another form, and for a triangle
-    without area, which it names.
+    Raises TypeError or ValueError for vertices or triangles of a wrong shape or dtype, and for a
+    triangle without area, which it names.
     """
     corners = shaped("vertices", vertices, ("K", 2)).astype(np.float64)
     if not np.isfinite(corners).all():
@@ -54,7 +54,7 @@ def piecewise_affine(vertices: ArrayLike, triangles: ArrayLike) -> Linear:
     def basis_backward(dB: Array, G: Array) -> Array:
         triangle, _ = located(G)
         d = np.take_along_axis(dB, mesh[triangle], axis=-1)
-        return np.asarray(np.einsum("...k,...kl->...l", d, to_barycentric[triangle][..., :2]))
+        return np.einsum("...k,...kl->...l", d, to_barycentric[triangle][..., :2])
 
     def basis_jvp(G_dot: Array, G: Array) -> Array:
         triangle, _ = located(G)

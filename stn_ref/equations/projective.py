@@ -7,15 +7,16 @@ from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import Array, shaped, tangents, theta_and_lattice
 from stn_ref.equations.lattice import (
-    each_point,
     homogeneous,
-    over_batch,
-    over_points,
+    per_image,
+    sum_of_outer_products,
+    summed_like,
 )
+from stn_ref.equations.quiet import quiet
 from stn_ref.equations.transformation import Transformation
 
 
-@np.errstate(all="ignore")
+@quiet
 def projective_grid(theta: ArrayLike, G: ArrayLike) -> Array:
     """Send every target point through a plane projective map.
 
@@ -26,14 +27,14 @@ def projective_grid(theta: ArrayLike, G: ArrayLike) -> Array:
     theta  (B, 8)                          H_θ, row-major, without its last entry h₃₃ = 1
     G      (H', W', 2) or (B, H', W', 2)   target points, normalised, (x, y)
     Returns T_θ(G) (B, H', W', 2), normalised; where w is 0, what IEEE division gives.
-    Raises TypeError or ValueError if θ or G has another form.
+    Raises TypeError or ValueError for a θ or G of a wrong shape or dtype.
     """
     theta, G = theta_and_lattice(theta, G, (8,), 2)
     p = _project(theta, G)
-    return np.asarray(p[..., :2] / p[..., 2:])
+    return p[..., :2] / p[..., 2:]
 
 
-@np.errstate(all="ignore")
+@quiet
 def projective_grid_backward(
     dgrid: ArrayLike, theta: ArrayLike, G: ArrayLike
 ) -> tuple[Array, Array]:
@@ -51,13 +52,13 @@ def projective_grid_backward(
     d = dgrid / w
     dw = -np.sum(d * p[..., :2], axis=-1, keepdims=True) / w
     dp = np.where(w == 0, 0, np.concatenate([d, dw], axis=-1))
-    dtheta = projective_matrix_backward(over_points(dp, homogeneous(G)), theta)
+    dtheta = projective_matrix_backward(sum_of_outer_products(dp, homogeneous(G)), theta)
     dG = dp @ projective_matrix(theta)[:, None, :, :2]
-    dG = over_batch(dG, G)
+    dG = summed_like(dG, G)
     return dtheta, dG.astype(G.dtype, copy=False)
 
 
-@np.errstate(all="ignore")
+@quiet
 def projective_grid_jvp(
     theta_dot: ArrayLike, G_dot: ArrayLike, theta: ArrayLike, G: ArrayLike
 ) -> Array:
@@ -71,7 +72,7 @@ def projective_grid_jvp(
     theta, G = theta_and_lattice(theta, G, (8,), 2)
     theta_dot, G_dot = tangents(theta_dot, G_dot, theta, G)
     slopes, H_dot = projective_matrix(theta)[..., :2], projective_matrix_jvp(theta_dot, theta)
-    slopes_T, H_dot_T = (each_point(M.swapaxes(1, 2), 2) for M in (slopes, H_dot))
+    slopes_T, H_dot_T = (per_image(M.swapaxes(1, 2), 2) for M in (slopes, H_dot))
     p, p_dot = _project(theta, G), homogeneous(G) @ H_dot_T + G_dot @ slopes_T
     w, w_dot = p[..., 2:], p_dot[..., 2:]
     return np.where(w == 0, 0, (p_dot[..., :2] - p[..., :2] / w * w_dot) / w)
@@ -83,7 +84,7 @@ def projective_matrix(theta: ArrayLike) -> Array:
     return np.concatenate([theta, np.ones_like(theta[:, :1])], axis=1).reshape(len(theta), 3, 3)
 
 
-@np.errstate(all="ignore")
+@quiet
 def projective_matrix_backward(dmatrix: ArrayLike, theta: ArrayLike) -> Array:
     """dθ (B, 8), the gradient of every entry but h₃₃."""
     theta = shaped("theta", theta, ("B", 8))
@@ -98,7 +99,7 @@ def projective_matrix_jvp(theta_dot: Array, theta: Array) -> Array:
 
 def _project(theta: Array, G: Array) -> Array:
     """(p, q, w) of every point, (B, H', W', 3)."""
-    return np.asarray(homogeneous(G) @ projective_matrix(theta).swapaxes(1, 2)[:, None])
+    return homogeneous(G) @ projective_matrix(theta).swapaxes(1, 2)[:, None]
 
 
 PROJECTIVE = Transformation(

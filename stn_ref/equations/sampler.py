@@ -19,18 +19,21 @@ from numpy.typing import ArrayLike
 
 from stn_ref.equations.arguments import (
     Array,
+    checked_tie,
     feature_map,
     fill_value,
     like,
+    per_axis,
+    phi_tangents,
     points,
     shaped,
     tangent,
 )
 from stn_ref.equations.gather import add_at, pixels, zeros
-from stn_ref.equations.kernels import BILINEAR, Kernel, checked_tie, per_axis, phi_tangents
+from stn_ref.equations.kernels import BILINEAR, Kernel
 from stn_ref.equations.padding import nowhere, padding_rule
 from stn_ref.equations.quiet import quiet
-from stn_ref.equations.taps import ABSENT, shift, taps_of_x_y_z
+from stn_ref.equations.taps import ABSENT, shift, slopes, taps_of_x_y_z
 
 Kernels = Kernel | tuple[Kernel, ...]
 
@@ -131,7 +134,7 @@ def sample_backward(
     dV = like("dV", shaped("dV", dV, (*xy.shape[:-1], U.shape[-1])), "U", U)
     checked_tie(tie, kernels)
     wide = np.result_type(U, xy, np.float64)
-    taps_x, taps_y, taps_z = taps_of_x_y_z(U, xy.astype(wide), kernels, padding, tie)
+    taps_x, taps_y, taps_z = taps_of_x_y_z(U, xy.astype(wide), kernels, padding, slopes, tie)
     lost = nowhere(xy, padding).any(axis=-1, keepdims=True)
     dV = np.where(lost, 0, dV.astype(wide))
 
@@ -188,7 +191,7 @@ def sample_jvp(
     wide = np.result_type(U, xy, np.float64)
     x_dots = np.moveaxis(np.where(np.isfinite(xy), xy_dot, 0).astype(wide), -1, 0)
     axes = zip(
-        taps_of_x_y_z(U, xy.astype(wide), kernels, padding, tie),
+        taps_of_x_y_z(U, xy.astype(wide), kernels, padding, slopes, tie),
         (*x_dots, 0, 0),
         (*phi_tangents(Phi_dot, kernels), (), ()),
         strict=False,

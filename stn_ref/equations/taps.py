@@ -7,6 +7,7 @@ exact to rounding however far out x lies.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil, floor
 from typing import Any, NamedTuple
 
@@ -52,39 +53,49 @@ def offsets(support: float, *, left: bool = False) -> range:
     return range(-floor(support) if left else 1 - ceil(support), ceil(support) + 1)
 
 
+Slopes = Callable[[Kernel, Array, str], tuple[Array, list[Array], Array]]
+
+
+def slopes(kernel: Kernel, t: Array, tie: str) -> tuple[Array, list[Array], Array]:
+    """k′ and ∂k/∂Φ at t, from the side that tie names."""
+    return derivative(kernel, t, tie), list(kernel.dk_dphi(t, kernel.Phi)), NONE
+
+
+def slopes_and_curvature(kernel: Kernel, t: Array, tie: str) -> tuple[Array, list[Array], Array]:
+    """k′, ∂k/∂Φ and k″ at t."""
+    dk, dPhi, _ = slopes(kernel, t, tie)
+    return dk, dPhi, second_derivative(kernel, t, tie)
+
+
 @quiet
 def taps(
     x: Array,
     size: int,
     kernel: Kernel,
     padding: str,
-    tie: str | None = None,
-    *,
-    second: bool = False,
+    wanted: Slopes | None = None,
+    tie: str = "right",
 ) -> list[Tap]:
     """The taps of every point along one axis.                                   §3.3
 
     x       (B, H', W')  pixels; ±∞ counts as f = 0 with every tap beyond that edge, and nothing
                          changes there; where x is nowhere, every tap is outside
-    tie     the side of a knot on which derivatives are taken; None if none are wanted
-    second  whether k″ is wanted too
+    wanted  `slopes` or `slopes_and_curvature`, if more than k is; tie is the side of a knot
     """
     below, f = cell(x)
     first, lost = integer_cell(below, size, ceil(kernel.support), padding), nowhere(x, padding)
     finite, found = np.isfinite(x), []
-    for o in offsets(kernel.support, left=tie in ("left", "central")):
+    for o in offsets(kernel.support, left=wanted is not None and tie in ("left", "central")):
         t = shift(f, -o, kernel.support)
         k, dk, dPhi, d2k = kernel.k(t, kernel.Phi), NONE, list[Array](), NONE
-        if tie is not None:
-            dk = finite * derivative(kernel, t, tie)
-            dPhi = [finite * d for d in kernel.dk_dphi(t, kernel.Phi)]
-            d2k = finite * second_derivative(kernel, t, tie) if second else NONE
         outside = (abs(t) >= kernel.support) & (k == 0)
-        if tie is not None:  # what can do nothing is not read: U may be NaN or ∞ there
+        if wanted is not None:
+            dk, dPhi, d2k = wanted(kernel, t, tie)
+            dk, dPhi, d2k = finite * dk, [finite * d for d in dPhi], finite * d2k
             outside &= (dk == 0) & (d2k == 0)
-        outside |= lost
-        pixel = padding_rule(padding).pixel(first + o, size)
-        found.append(Tap(np.where(outside, OUTSIDE, pixel), k, dk, dPhi, d2k))
+        # what can do nothing is not read: U may be NaN or ∞ there
+        pixel = np.where(outside | lost, OUTSIDE, padding_rule(padding).pixel(first + o, size))
+        found.append(Tap(pixel, k, dk, dPhi, d2k))
     return found
 
 
@@ -93,13 +104,12 @@ def taps_of_x_y_z(
     xy: Array,
     kernels: tuple[Kernel, ...],
     padding: str,
-    tie: str | None = None,
-    *,
-    second: bool = False,
+    wanted: Slopes | None = None,
+    tie: str = "right",
 ) -> tuple[list[Tap], list[Tap], list[Tap]]:
     """The taps along x, along y and along z; one, which weighs 1, on an axis that is not there."""
     axes = zip(np.moveaxis(xy, -1, 0), U.shape[-2:0:-1], kernels, strict=True)
-    found = [taps(*axis, padding, tie, second=second) for axis in axes]
+    found = [taps(*axis, padding, wanted, tie) for axis in axes]
     taps_x, taps_y, taps_z = found + [[ABSENT]] * (3 - len(found))
     return taps_x, taps_y, taps_z
 

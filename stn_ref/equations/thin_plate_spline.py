@@ -45,18 +45,18 @@ def thin_plate_spline(
 
     def basis(G: Array) -> Array:
         bends = bend.U(_squared_distances(G, points)[0])
-        return np.asarray(np.concatenate([bends, homogeneous(G)], axis=-1) @ coefficients)
+        return np.concatenate([bends, homogeneous(G)], axis=-1) @ coefficients
 
     def basis_backward(dB: Array, G: Array) -> Array:
         d = dB @ coefficients.T
         squared, offset = _squared_distances(G, points)
         slope = d[..., :K] * bend.slope(squared)
-        return np.asarray(np.sum(slope[..., None] * offset, axis=-2) + d[..., K : K + n])
+        return np.sum(slope[..., None] * offset, axis=-2) + d[..., K : K + n]
 
     def basis_jvp(G_dot: Array, G: Array) -> Array:
         squared, offset = _squared_distances(G, points)
         bends_dot = bend.slope(squared) * np.sum(offset * G_dot[..., None, :], axis=-1)
-        return np.asarray(np.concatenate([bends_dot, G_dot], axis=-1) @ coefficients[:-1])
+        return np.concatenate([bends_dot, G_dot], axis=-1) @ coefficients[:-1]
 
     name, options = named("thin plate spline", n), {"regularisation": float(regularisation)}
     T = linear(basis, basis_backward, points, name=name, basis_jvp=basis_jvp)

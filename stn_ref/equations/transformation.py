@@ -9,8 +9,16 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations.arguments import FEW, KINDS, SIDES, Array, one_axis_less
+from stn_ref.equations.arguments import (
+    FEW,
+    KINDS,
+    SIDES,
+    Array,
+    checked_transformation,
+    one_axis_less,
+)
 from stn_ref.equations.lattice import target_grid
+from stn_ref.equations.quiet import quiet
 from stn_ref.equations.records import Record
 
 GridJvp = Callable[[Array, Array, Array, Array], Array]
@@ -58,7 +66,7 @@ def has_matrix(transformation: object) -> bool:
 
 def forward_mode(transformation: Transformation) -> GridJvp:
     """Its grid_jvp, or a ValueError if it has none; a user's record may lack the field."""
-    grid_jvp: GridJvp | None = getattr(checked(transformation), "grid_jvp", None)
+    grid_jvp: GridJvp | None = getattr(checked_transformation(transformation), "grid_jvp", None)
     if grid_jvp is None:
         raise ValueError(
             f"transformation {transformation.name} has no grid_jvp; forward mode needs this "
@@ -78,7 +86,7 @@ def size_of_matrix(transformation: Transformation) -> int:
     return int(np.shape(transformation.matrix(np.array([transformation.identity()], float)))[-1])
 
 
-@np.errstate(all="ignore")
+@quiet
 def axes_of(transformation: Transformation) -> tuple[int, ...]:
     """How many axes a transformation warps, by its matrix or by which lattices it can send."""
     if has_matrix(transformation) and 1 <= (n := size_of_matrix(transformation) - 1) <= 3:
@@ -117,11 +125,3 @@ def require_its_axes(U: Array, theta: ArrayLike, transformation: Transformation)
         f"U has shape {U.shape}, a {KINDS[given]}; {transformation} is for {KINDS[axes]}s: "
         f"use affine({given}) or another for {KINDS[given]}s"
     )
-
-
-def checked(transformation: Transformation) -> Transformation:
-    """The transformation, or a TypeError if it lacks what each must have."""
-    for name in ("identity", "grid", "grid_backward"):
-        if not hasattr(transformation, name):
-            raise TypeError(f"transformation is {transformation!r}; expected one such as AFFINE")
-    return transformation

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref.equations.affine import AFFINE
-from stn_ref.equations.arguments import Array, Size, feature_map, shaped, sides
+from stn_ref.equations.arguments import (
+    Array,
+    Size,
+    checked_transformation,
+    feature_map,
+    shaped,
+    sides,
+)
 from stn_ref.equations.kernels import BILINEAR
 from stn_ref.equations.lattice import (
     target_grid,
@@ -18,7 +25,7 @@ from stn_ref.equations.lattice import (
 )
 from stn_ref.equations.localisation import Layer, f_loc, f_loc_backward, f_loc_jvp
 from stn_ref.equations.sampler import Kernels, sample, sample_backward, sample_jvp
-from stn_ref.equations.transformation import Transformation, checked, forward_mode
+from stn_ref.equations.transformation import Transformation, forward_mode
 
 
 def spatial_transformer(
@@ -43,11 +50,13 @@ def spatial_transformer(
     size    (H', W') of the output, U's if None
     The rest is as in `sample` and `target_grid`; signals and volumes too.
     Returns V (B, H', W', C), in U's dtype.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     U = feature_map(U)
     size = U.shape[1:-1] if size is None else size
-    _, _, xy = _localised_grid(U, layers, transformation, size, align_corners)
+    G = target_grid(size, align_corners=align_corners)
+    grid = checked_transformation(transformation).grid(f_loc(U, layers), G)
+    xy = to_pixels(grid, U.shape[1:-1], align_corners=align_corners)
     return sample(U, xy, kernel=kernel, padding=padding)
 
 
@@ -68,11 +77,13 @@ def spatial_transformer_backward(
 
     dV  (B, H', W', C)  loss gradient at V, in U's dtype; its size is the output's
     Returns dU (B, H, W, C) in U's dtype and layout, and dlayers, alike in structure to layers.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     U = feature_map(U)
     dV = shaped("dV", dV, (len(U), *sides(U.ndim - 2), U.shape[-1]))
-    G, theta, xy = _localised_grid(U, layers, transformation, dV.shape[1:-1], align_corners)
+    theta, G = f_loc(U, layers), target_grid(dV.shape[1:-1], align_corners=align_corners)
+    grid = checked_transformation(transformation).grid(theta, G)
+    xy = to_pixels(grid, U.shape[1:-1], align_corners=align_corners)
 
     dU, dxy, _ = sample_backward(dV, U, xy, kernel=kernel, padding=padding, tie=tie)
     dgrid = to_pixels_backward(dxy, U.shape[1:-1], align_corners=align_corners)
@@ -102,28 +113,16 @@ def spatial_transformer_jvp(
     U_dot, layers_dot  tangents, alike to U and layers in structure, shapes and dtypes
     The rest is as in `spatial_transformer`; tie as in `sample_jvp`.
     Returns V_dot (B, H', W', C), in U's dtype.
-    Raises TypeError or ValueError if an argument has another form, or the transformation no
-    `grid_jvp`.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value, or if the
+    transformation has no `grid_jvp`.
     """
     U = feature_map(U)
     size = U.shape[1:-1] if size is None else size
-    G, theta, xy = _localised_grid(U, layers, transformation, size, align_corners)
+    theta, G = f_loc(U, layers), target_grid(size, align_corners=align_corners)
+    grid = checked_transformation(transformation).grid(theta, G)
+    xy = to_pixels(grid, U.shape[1:-1], align_corners=align_corners)
 
     theta_dot = f_loc_jvp(U_dot, layers_dot, U, layers)
     grid_dot = forward_mode(transformation)(theta_dot, np.zeros_like(G), theta, G)
     xy_dot = to_pixels_jvp(grid_dot, U.shape[1:-1], align_corners=align_corners)
     return sample_jvp(U_dot, xy_dot, U, xy, tie=tie, kernel=kernel, padding=padding)
-
-
-def _localised_grid(
-    U: Array,
-    layers: Sequence[Layer],
-    transformation: Transformation,
-    size: Size,
-    align_corners: bool,
-) -> tuple[Array, Array, Array]:
-    """G (H', W', 2), θ = f_loc(U) and the source points in pixels (B, H', W', 2)."""
-    G = target_grid(size, align_corners=align_corners)
-    theta = f_loc(U, layers)
-    grid = checked(transformation).grid(theta, G)
-    return G, theta, to_pixels(grid, U.shape[1:-1], align_corners=align_corners)

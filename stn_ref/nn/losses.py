@@ -16,7 +16,7 @@ def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[float, 
     logits  z (B, K)
     labels  (B,) whole numbers from 0 to K − 1
     Returns L and dlogits, in the dtype of logits.
-    Raises TypeError or ValueError if an argument has another form or a label is no class.
+    Raises TypeError or ValueError for a wrong shape or dtype, or a label that is no class.
     """
     z, y = shaped("logits", logits, ("B", "K")), np.asarray(labels)
     B, K = z.shape

@@ -12,12 +12,21 @@ import numpy as np
 from stn_ref.api import transform, transform_backward
 from stn_ref.backends import BACKENDS
 from stn_ref.equations import AFFINE, BILINEAR, Transformation, target_grid
-from stn_ref.equations.arguments import Array, Size, choice, feature_map, flag, shaped, whole_size
-from stn_ref.equations.kernels import per_axis
+from stn_ref.equations.arguments import (
+    Array,
+    Size,
+    checked_transformation,
+    choice,
+    feature_map,
+    flag,
+    per_axis,
+    shaped,
+    whole_size,
+)
 from stn_ref.equations.padding import PADDINGS
 from stn_ref.equations.records import typed_fields
 from stn_ref.equations.sampler import Kernels
-from stn_ref.equations.transformation import axes_of, checked
+from stn_ref.equations.transformation import axes_of
 from stn_ref.nn.containers import Network, Sequential, checked_layers
 from stn_ref.nn.dense import Dense, Flatten
 from stn_ref.nn.layer import Cache, Layer, Params, Shape, backward_to_params, sides_and_channels
@@ -59,7 +68,7 @@ class SpatialTransformer:
 
     def __post_init__(self) -> None:
         checked_layers(self.localisation)
-        checked(self.transformation)
+        checked_transformation(self.transformation)
         if self.size is not None:
             object.__setattr__(self, "size", whole_size(self.size, None, least=1))
         kernels = len(self.kernel) if isinstance(self.kernel, tuple | list) else 2

@@ -49,7 +49,7 @@ def map_coordinates(
     coordinates  an array for each axis, of one shape: rows, then columns
     order, mode  0 nearest or 1 linear; "constant" (cval), "nearest", "wrap", "mirror", "reflect"
     Returns the coordinates' shape, in input's dtype.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     padding = PADDINGS[choice("mode", mode, tuple(PADDINGS))]
     fill = number("cval", cval) if padding == "constant" else 0.0

@@ -56,7 +56,7 @@ def grid_sample(
     mode, padding_mode     the names of any opset; "zeros", "border" or "reflection"
     as_shipped             True or "reference", or "runtime": with the errors of either, see above
     Returns (N, C, H', W'), (N, C, W') or (N, C, D', H', W') in X's dtype.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     whose = _shipped(as_shipped)
     dtype = np.promote_types(np.asarray(grid).dtype, np.float32)

@@ -66,7 +66,7 @@ def remap(
     borderValue    outside, under BORDER_CONSTANT: up to four numbers, one a channel, over and over
     as_shipped     as OpenCV 5.0 itself gives it, see above
     Returns (H', W') or (H', W', C) in src's dtype.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     image = np.asarray(src)
     if image.dtype != np.uint8:

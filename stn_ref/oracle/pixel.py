@@ -9,7 +9,7 @@ import numpy as np
 
 from stn_ref.equations import TRANSLATION
 from stn_ref.equations.lattice import centre, half_extent
-from stn_ref.equations.taps import taps
+from stn_ref.equations.taps import slopes, taps
 from stn_ref.oracle.sampling import Sampling
 from stn_ref.tracing import trace
 
@@ -40,7 +40,7 @@ def _traced(s: Sampling) -> list[str]:
 def _listed(s: Sampling) -> list[str]:
     """Its taps and what each gives, where `trace` has too few axes: pixel, weights, U k k k."""
     x = s.moved(s.p)[0].reshape(s.axes)
-    along = [taps(x[a : a + 1], S, s.kernel, s.padding, "right") for a, S in enumerate(s.sizes)]
+    along = [taps(x[a : a + 1], S, s.kernel, s.padding, slopes) for a, S in enumerate(s.sizes)]
     letters, pixels = "xyz"[: s.axes], "mnl"[: s.axes]
     head = [*pixels[::-1], "U", *(f"k({a}−{m})" for a, m in zip(letters, pixels, strict=True))]
     rows = [[*head, " ".join("U" + "k" * s.axes)]]

@@ -55,7 +55,7 @@ def map_coordinates(
                  "wrap", "grid-wrap"
     cval         the value outside in the first two, and of points that are nowhere
     Returns the coordinates' shape, in input's dtype.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     padding, cval = PADDINGS[choice("mode", mode, tuple(PADDINGS))], number("cval", cval)
     jax.checked_order(order)

@@ -32,7 +32,7 @@ def resampler(data: ArrayLike, warp: ArrayLike) -> Sampling:
     data  (B, H, W, C)   float16, float32 or float64
     warp  (B, …, 2)      source points, (x, y), pixels, in data's dtype
     Returns (B, …, C) in data's dtype.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     U, points = channels_last("data", data), real("warp", warp)
     if points.ndim < 2 or len(points) != len(U) or points.shape[-1] != 2:

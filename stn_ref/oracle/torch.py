@@ -51,7 +51,7 @@ def grid_sample(
     align_corners           whether −1 and 1 are the outer pixels' centres; None is False
     as_shipped              with the errors of torch 2.13 on the CPU, see above
     Returns (N, C, H', W') or (N, C, D', H', W') in input's dtype.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     volume = np.ndim(input) == 5
     ours = MODES[choice("mode", mode, tuple(VOLUME_MODES if volume else MODES))]
@@ -106,7 +106,7 @@ def affine_grid(
     theta  (N, 2, 3), or (N, 3, 4) for volumes
     size   (N, C, H', W') of the images to be made, or (N, C, D', H', W')
     Returns (N, H', W', 2) or (N, D', H', W', 3) in theta's dtype; an axis of size 1 lies at 0.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     return cast(affine.points(theta, size, align_corners).value, np.asarray(theta).dtype)
 

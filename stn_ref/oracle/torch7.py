@@ -32,7 +32,7 @@ def bilinear_sampler_bhwd(image: ArrayLike, grid: ArrayLike) -> Sampling:
     image  (B, H, W, C)     float16, float32 or float64
     grid   (B, H', W', 2)   source points, (y, x), −1 and 1 the outer pixels' centres
     Returns (B, H', W', C) in image's dtype.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     U = channels_last("image", image)
     points = grid_of("grid", grid, len(U), U.dtype)[..., ::-1]

@@ -13,9 +13,17 @@ from matplotlib.patches import Rectangle
 import stn_ref
 from stn_ref import equations as eq
 from stn_ref.backends.pixels import source_pixels
-from stn_ref.equations.arguments import Array, Size, flag, number, shaped, whole, whole_size
+from stn_ref.equations.arguments import (
+    Array,
+    Size,
+    checked_transformation,
+    flag,
+    number,
+    shaped,
+    whole,
+    whole_size,
+)
 from stn_ref.equations.sampler import Kernels
-from stn_ref.equations.transformation import checked
 from stn_ref.plots.canvas import (
     BLUE,
     GREEN,
@@ -47,9 +55,9 @@ def warped_grid(
 
     theta         (*identity().shape)  without a batch axis
     size, source  (H', W') of the lattice and (H, W) of the source
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
-    theta = shaped("theta", theta, np.shape(checked(transformation).identity()))
+    theta = shaped("theta", theta, np.shape(checked_transformation(transformation).identity()))
     size, source = whole_size(size, least=1), whole_size(source, least=1)
     align_corners = flag("align_corners", align_corners)
     xy = source_pixels(theta[None], transformation, size, source, align_corners)[0]
@@ -87,7 +95,7 @@ def control_points(
     ax: Axes | None = None,
 ) -> Axes:
     """Arrows from the points a transformation is anchored at to where θ (K, 2) puts them."""
-    identity = checked(transformation).identity()
+    identity = checked_transformation(transformation).identity()
     both = np.stack([identity, shaped("theta", theta, (len(identity), 2))])[None]
     start, end = eq.to_pixels(both, source, align_corners=align_corners)[0]
     ax = one(ax)
@@ -110,7 +118,7 @@ def grid_and_output(
 
     xy  (H', W', 2)  pixels
     Returns the two axes.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     U, V = a_map("U", U), a_map("V", V)
     xy = shaped("xy", xy, (*V.shape[:2], 2))
@@ -148,10 +156,10 @@ def source_and_target(
     theta  (*identity().shape)  without a batch axis
     size, kernel, padding, fill, align_corners as in `stn_ref.transform`
     Returns the two axes.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     U = a_map("U", U)
-    theta = shaped("theta", theta, np.shape(checked(transformation).identity()))
+    theta = shaped("theta", theta, np.shape(checked_transformation(transformation).identity()))
     V = stn_ref.transform(
         U[None],
         theta[None],
@@ -182,7 +190,7 @@ def gradient_field(
                           without a batch axis
     longest  how long the longest arrow is, in pixels of U; the others in proportion
     arrows   at most so many along each axis, evenly
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     U, xy = a_map("U", U), a_map("xy", xy, 2)
     dxy = shaped("dxy", dxy, xy.shape)
@@ -256,7 +264,7 @@ def training_film(
 
     The channels of feature maps are averaged.
     Returns the axes (2 B, frames).
-    Raises TypeError or ValueError if a frame has another form or another B than the first.
+    Raises TypeError or ValueError for a frame of a wrong shape, or of another B than the first.
     """
     B, width = images_of(film), WIDTH / max(len(film), 6)
     heights = [a.shape[1] / a.shape[2] for a in (film[0].U, film[0].V)] * B

@@ -41,7 +41,7 @@ def compare(
     difference  from the first, the mean over channels, dark where it is negative, light where it is
                 positive; the maps must then have one shape
     Returns the axes (rows, columns), with every second row for differences.
-    Raises TypeError or ValueError if an argument has another form.
+    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
     """
     maps = [a_map(f"images[{k}]", image) for k, image in enumerate(images)]
     titles = [""] * len(maps) if titles is None else list(titles)
@@ -102,7 +102,7 @@ def contact_sheet(
     images  (B, H, W, C)  in [0, 1], dark on light; C from 1 to 3
     labels  B of anything that can be printed
     boxes   (B, K, 4)     drawn over each image: left, top, right, bottom, pixels
-    Raises ValueError if one of them has another form.
+    Raises ValueError if one of them has a wrong shape.
     """
     images = shaped("images", images, ("B", "H", "W", "C"))
     B, H, W, C = images.shape

@@ -19,7 +19,7 @@ from stn_ref import equations as eq
 from stn_ref.backends import reference
 from stn_ref.backends.pixels import source_pixels
 from stn_ref.equations.arguments import Array
-from stn_ref.equations.lattice import each_point
+from stn_ref.equations.lattice import per_image
 from stn_ref.equations.transformation import has_matrix, named
 from stn_ref.proofs.cases import (
     FAMILIES,
@@ -130,7 +130,7 @@ def basis(transformation: eq.Linear, axes: int, rng: Generator) -> Report:
     """dB, for a basis that is learnt."""
     theta = near_identity(transformation, rng)
     return check_gradients(
-        lambda B: B @ each_point(theta, axes),
+        lambda B: B @ per_image(theta, axes),
         lambda dgrid, B: transformation.basis_gradient(dgrid, theta),
         rng.standard_normal((2, *SIZES[axes][0], len(theta[0]))),
         rng=rng,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from stn_ref.equations.arguments import Array
-from stn_ref.equations.kernels import BILINEAR, per_axis
+from stn_ref.equations.arguments import Array, per_axis
+from stn_ref.equations.kernels import BILINEAR
 from stn_ref.equations.sampler import Kernels
 
 

@@ -31,15 +31,16 @@ from stn_ref.equations import Transformation
 from stn_ref.equations.arguments import (
     Array,
     Size,
+    checked_tie,
     fill_value,
     flag,
     like,
+    per_axis,
     points,
     shaped,
     sides,
     whole_size,
 )
-from stn_ref.equations.kernels import checked_tie, per_axis
 from stn_ref.equations.lattice import centre
 from stn_ref.equations.padding import padding_rule
 from stn_ref.equations.sampler import Kernels
