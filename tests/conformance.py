@@ -13,10 +13,11 @@ import numpy as np
 
 from stn_ref import backends
 from stn_ref import equations as eq
-from stn_ref.backends import reference
 from stn_ref.equations.arguments import per_axis
 from stn_ref.proofs import cases
 from tests.simulator import SIMULATED
+
+reference = backends.get("reference")
 
 KERNELS = (
     *cases.KERNELS,

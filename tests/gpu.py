@@ -23,6 +23,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from stn_ref import backends
+from stn_ref.backends.cuda import numba_cuda
 from tests.gpu_laws import LAWS
 from tests.simulator import SIMULATED
 
@@ -68,7 +69,7 @@ def machine():
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    device = backends.get("cuda").numba_cuda().get_current_device()
+    device = numba_cuda().get_current_device()
     found["gpu"] = str(getattr(device, "name", "simulator"))
     if shutil.which("nvidia-smi"):
         query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]

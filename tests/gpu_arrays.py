@@ -8,7 +8,7 @@ import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
 from stn_ref import equations as eq
-from stn_ref.backends import reference
+from stn_ref.backends import get
 from tests.conformance import LAYOUTS
 from tests.gpu_law import (
     DEVICE,
@@ -23,6 +23,8 @@ from tests.gpu_law import (
     usual,
 )
 from tests.simulator import SIMULATED
+
+reference = get("reference")
 
 
 def taken_where_they_lie(place, module, scale, layout, axes=2):

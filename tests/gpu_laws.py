@@ -14,7 +14,7 @@ import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
 from stn_ref import equations as eq
-from stn_ref.backends import reference
+from stn_ref.backends import get
 from tests import gpu_arrays  # noqa: F401, its laws
 from tests.conformance import LAYOUTS, PAIRS, assert_conforms, case, mingled
 from tests.gpu_law import (
@@ -31,6 +31,8 @@ from tests.gpu_law import (
     sized,
     usual,
 )
+
+reference = get("reference")
 
 SOME = (eq.BILINEAR, eq.keys(), eq.hat(1.5), eq.lanczos(), eq.normalised(eq.gaussian(0.6)))
 BOTH = (np.float32, np.float64)

@@ -18,8 +18,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from stn_ref import backends
 from stn_ref import equations as eq
+from stn_ref.backends.cuda import numba_cuda
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "benchmarks" / "ptx.json"
@@ -123,7 +123,7 @@ def signature(loop, numbers):
 
 def compiled(loop, row, way):
     """The PTX of one kernel."""
-    cuda = backends.get("cuda").numba_cuda()
+    cuda = numba_cuda()
     from numba.cuda import dispatcher
 
     from stn_ref.backends.cuda import launch, rows

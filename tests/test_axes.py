@@ -9,10 +9,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import stn_ref
 from stn_ref import equations as eq
-from stn_ref.backends import reference
+from stn_ref.backends import get
 from stn_ref.backends.pixels import source_pixels, source_pixels_backward
 from stn_ref.proofs.knots import no_crossing, sampler_knots, sampler_pieces
 from tests.conformance import KERNELS, points
+
+reference = get("reference")
 
 SIZE, OUT = (3, 4, 5), (2, 3, 4)  # D, H, W and D', H', W'
 TIES = ("right", "left", "central")

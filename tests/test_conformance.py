@@ -17,7 +17,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 import stn_ref
 from stn_ref import backends
 from stn_ref import equations as eq
-from stn_ref.backends import reference
 from stn_ref.equations.arguments import per_axis
 from tests.conformance import (
     KERNELS,
@@ -35,6 +34,8 @@ from tests.conformance import (
 from tests.simulator import SIMULATED
 from tests.strategies import WITH_MATRIX
 from tests.test_axes import CONTROL, projective
+
+reference = backends.get("reference")
 
 OTHERS = [n for n in backends.BACKENDS if n != "reference" and backends.get(n).is_available()]
 

@@ -8,7 +8,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from stn_ref import equations as eq
-from stn_ref.backends import reference
+from stn_ref.backends import get
+from stn_ref.backends.reference import transform_jvp
 from stn_ref.equations.affine import (
     rotation_matrix_backward,
     rotation_matrix_jvp,
@@ -21,6 +22,8 @@ from stn_ref.proofs import cases
 from stn_ref.proofs.jvpcheck import check_jvp
 from stn_ref.proofs.knots import sampler_knots
 from tests.conformance import KERNELS, points
+
+reference = get("reference")
 
 SIZE, OUT = (3, 2, 4), (2, 2, 5)  # D, H, W and D', H', W'
 TIES = ("right", "left", "central")
@@ -286,7 +289,7 @@ def test_the_fused_path_and_its_gradient_are_transposed_at_the_identity(
     U, U_dot, dV = rng.standard_normal((3, 2, *SIZE[-axes:], 2))
     theta = np.stack([transformation.identity()] * 2)
     theta_dot, how = rng.standard_normal(theta.shape), {"transformation": transformation}
-    V_dot = reference.transform_jvp(U_dot, theta_dot, U, theta, tie=tie, **how)
+    V_dot = transform_jvp(U_dot, theta_dot, U, theta, tie=tie, **how)
     dU, dtheta = reference.transform_backward(dV, U, theta, tie=tie, **how)
     assert_transposed([(dU, U_dot), (dtheta, theta_dot)], (dV, V_dot))
 
@@ -294,10 +297,10 @@ def test_the_fused_path_and_its_gradient_are_transposed_at_the_identity(
 @pytest.mark.parametrize("dtype", (np.float32, np.longdouble))
 def test_the_fused_path_keeps_the_dtype_of_the_image(dtype, rng):
     U, theta = rng.standard_normal((1, 3, 4, 1)).astype(dtype), np.zeros((1, 2, 3), dtype)
-    V_dot = reference.transform_jvp(U, theta, U, theta, size=(2, 5), padding="border")
+    V_dot = transform_jvp(U, theta, U, theta, size=(2, 5), padding="border")
     assert V_dot.dtype == dtype and V_dot.shape == (1, 2, 5, 1)
     with pytest.raises(ValueError, match="theta_dot has shape"):
-        reference.transform_jvp(U, theta[:, :1], U, theta)
+        transform_jvp(U, theta[:, :1], U, theta)
 
 
 # the checker

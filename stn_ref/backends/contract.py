@@ -1,18 +1,40 @@
-"""What a backend is: four functions of fixed signature, and whether it can run here."""
+"""What a backend is: four functions of fixed signature, which check their arguments once.
+
+A backend's module computes: it has `evaluate(call)`, `evaluate_backward(call)`, what brings arrays
+in, and whether it can run here.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.equations import AFFINE, BILINEAR, Transformation
-from stn_ref.equations.arguments import Array, Size
+from stn_ref.backends.call import Call, Given, fitting_theta
+from stn_ref.equations import AFFINE, BILINEAR, Kernel, Transformation
+from stn_ref.equations.arguments import (
+    Array,
+    Size,
+    checked_tie,
+    feature_map,
+    fill_value,
+    flag,
+    like,
+    per_axis,
+    points,
+    shaped,
+    sides,
+    whole_size,
+)
+from stn_ref.equations.padding import padding_rule
 from stn_ref.equations.sampler import Kernels
 
 
-class Backend(Protocol):
-    """A module with these functions. U, xy and θ are those of the equations."""
+class Module(Protocol):
+    """What computes."""
+
+    LONGDOUBLE: bool  # whether it takes longdouble
 
     @staticmethod
     def is_available() -> bool:
@@ -23,7 +45,38 @@ class Backend(Protocol):
         """Why it cannot, and what to install; "" if it can."""
 
     @staticmethod
+    def look(array: Any) -> Array:
+        """The array, or one of its shape and dtype, to be checked."""
+
+    @staticmethod
+    def read(array: Any) -> Array:
+        """The array in the host's memory."""
+
+    @staticmethod
+    def evaluate(call: Call) -> Any:
+        """V."""
+
+    @staticmethod
+    def evaluate_backward(call: Call) -> Any:
+        """dU, dxy and dPhi at given points; else dU and dtheta."""
+
+
+class Backend:
+    """The four functions; U, xy and θ are those of the equations."""
+
+    def __init__(self, name: str, module: Module) -> None:
+        self.name, self.module = name, module
+
+    def is_available(self) -> bool:
+        """Whether it can run here."""
+        return self.module.is_available()
+
+    def why_not(self) -> str:
+        """Why it cannot, and what to install; "" if it can."""
+        return self.module.why_not()
+
     def sample(
+        self,
         U: ArrayLike,
         xy: ArrayLike,
         *,
@@ -32,10 +85,14 @@ class Backend(Protocol):
         fill: float = 0.0,
         deterministic: bool = True,
     ) -> Array:
-        """V of Eq. 3."""
+        """V of Eq. 3; see `stn_ref.sample`."""
+        u, kernels, fill = self._map(U, kernel, padding, fill, deterministic)
+        at = self._points(xy, u)
+        how = kernels, padding, fill, "right", deterministic
+        return self.module.evaluate(Call(Given(U, xy), u, at.shape[1:-1], *how, at))
 
-    @staticmethod
     def sample_backward(
+        self,
         dV: ArrayLike,
         U: ArrayLike,
         xy: ArrayLike,
@@ -46,10 +103,16 @@ class Backend(Protocol):
         tie: str = "right",
         deterministic: bool = True,
     ) -> tuple[Array, Array, tuple[Array, ...]]:
-        """dU, dxy and dPhi of Eqs. 6 and 7."""
+        """dU, dxy and dPhi of Eqs. 6 and 7; see `stn_ref.sample_backward`."""
+        u, kernels, fill = self._map(U, kernel, padding, fill, deterministic)
+        at = self._points(xy, u)
+        dv = self._loss(dV, u, at.shape[1:-1])
+        how = kernels, padding, fill, checked_tie(tie, kernels), deterministic
+        call = Call(Given(U, xy, dV=dV), u, at.shape[1:-1], *how, at, dV=dv)
+        return self.module.evaluate_backward(call)
 
-    @staticmethod
     def transform(
+        self,
         U: ArrayLike,
         theta: ArrayLike,
         *,
@@ -61,10 +124,16 @@ class Backend(Protocol):
         align_corners: bool = True,
         deterministic: bool = True,
     ) -> Array:
-        """V straight from θ."""
+        """V straight from θ; see `stn_ref.transform`."""
+        u, kernels, fill = self._map(U, kernel, padding, fill, deterministic)
+        double, dtype = self._parameters(theta, u, transformation)
+        size = u.shape[1:-1] if size is None else whole_size(size, u.ndim - 2)
+        how = kernels, padding, fill, "right", deterministic
+        through = double, transformation, flag("align_corners", align_corners), dtype
+        return self.module.evaluate(Call(Given(U, theta=theta), u, size, *how, None, *through))
 
-    @staticmethod
     def transform_backward(
+        self,
         dV: ArrayLike,
         U: ArrayLike,
         theta: ArrayLike,
@@ -77,4 +146,47 @@ class Backend(Protocol):
         align_corners: bool = True,
         deterministic: bool = True,
     ) -> tuple[Array, Array]:
-        """dU and dtheta, straight back."""
+        """dU and dtheta, straight back; see `stn_ref.transform_backward`."""
+        u, kernels, fill = self._map(U, kernel, padding, fill, deterministic)
+        double, dtype = self._parameters(theta, u, transformation)
+        dv = self._loss(dV, u, sides(u.ndim - 2))
+        how = kernels, padding, fill, checked_tie(tie, kernels), deterministic
+        through = double, transformation, flag("align_corners", align_corners), dtype
+        given = Given(U, theta=theta, dV=dV)
+        call = Call(given, u, dv.shape[1:-1], *how, None, *through, dv)
+        return self.module.evaluate_backward(call)
+
+    def _map(
+        self, U: ArrayLike, kernel: Kernels, padding: str, fill: float, deterministic: bool
+    ) -> tuple[Array, tuple[Kernel, ...], float]:
+        """U, its kernels, one an axis, and the fill."""
+        flag("deterministic", deterministic)
+        u = self._narrow("U", feature_map(self.module.look(U)))
+        kernels = per_axis(kernel, u.ndim - 2)
+        padding_rule(padding)
+        return u, kernels, fill_value(fill, padding)
+
+    def _points(self, xy: ArrayLike, u: Array) -> Array:
+        at = points("xy", self.module.look(xy), u.ndim - 2, len(u))
+        return self._narrow("xy", at)
+
+    def _loss(self, dV: ArrayLike, u: Array, size: tuple[int | str, ...]) -> Array:
+        """dV, alike to V."""
+        return like("dV", shaped("dV", self.module.look(dV), (len(u), *size, u.shape[-1])), "U", u)
+
+    def _parameters(
+        self, theta: ArrayLike, u: Array, transformation: Transformation
+    ) -> tuple[Array, Any]:
+        """θ of U's batch, of a transformation of U's axes, in double; and its own dtype."""
+        read = self._narrow("theta", self.module.read(theta))
+        return fitting_theta(read, u, transformation), read.dtype
+
+    def _narrow(self, name: str, array: Array) -> Array:
+        """The array; TypeError if it has longdouble, and the backend takes float64 at most."""
+        longer = array.dtype == np.longdouble and np.dtype(np.longdouble) != np.dtype(np.float64)
+        if longer and not self.module.LONGDOUBLE:
+            raise TypeError(
+                f"{name} has dtype {array.dtype}; the {self.name} backend takes float32 and "
+                'float64: cast it, or use backend="reference"'
+            )
+        return array

@@ -35,10 +35,11 @@ from stn_ref.equations.lattice import (
     to_pixels,
     to_pixels_backward,
 )
+from stn_ref.equations.quiet import quiet
 from stn_ref.equations.transformation import Transformation, has_matrix
 
 
-@np.errstate(all="ignore")
+@quiet
 def source_pixels(
     theta: Array, transformation: Transformation, size: Size, source: Size, align_corners: bool
 ) -> Array:
@@ -58,7 +59,7 @@ def source_pixels(
     return np.stack([x / den + c for x, c in zip(xs, centres, strict=True)], axis=-1)
 
 
-@np.errstate(all="ignore")
+@quiet
 def source_pixels_backward(
     dxy: Array, theta: Array, transformation: Transformation, source: Size, align_corners: bool
 ) -> Array:

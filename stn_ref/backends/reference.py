@@ -8,21 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stn_ref import equations
-from stn_ref.backends.pixels import in_double, matrices, source_pixels, source_pixels_backward
+from stn_ref.backends.call import Call, fitting_theta
+from stn_ref.backends.pixels import in_double, source_pixels
 from stn_ref.equations import AFFINE, BILINEAR, Transformation
-from stn_ref.equations.arguments import (
-    Array,
-    Size,
-    checked_transformation,
-    feature_map,
-    flag,
-    shaped,
-    sides,
-    tangent,
-    whole_size,
-)
+from stn_ref.equations.arguments import Array, Size, feature_map, tangent, whole_size
 from stn_ref.equations.sampler import Kernels
-from stn_ref.equations.transformation import forward_mode, has_matrix, require_its_axes
+from stn_ref.equations.transformation import forward_mode
+
+LONGDOUBLE = True
+look = read = np.asarray
 
 
 def is_available() -> bool:
@@ -35,95 +29,21 @@ def why_not() -> str:
     return ""
 
 
-def sample(
-    U: ArrayLike,
-    xy: ArrayLike,
-    *,
-    kernel: Kernels = BILINEAR,
-    padding: str = "zeros",
-    fill: float = 0.0,
-    deterministic: bool = True,
-) -> Array:
-    """Eq. 3; see `stn_ref.equations.sample`. It is always deterministic."""
-    flag("deterministic", deterministic)
-    return equations.sample(U, xy, kernel=kernel, padding=padding, fill=fill)
+def evaluate(call: Call) -> Array:
+    """Eq. 3; see `stn_ref.equations.sample`."""
+    how: dict[str, Any] = {"kernel": call.kernels, "padding": call.padding, "fill": call.fill}
+    return equations.sample(call.U, call.points(), **how)
 
 
-def sample_backward(
-    dV: ArrayLike,
-    U: ArrayLike,
-    xy: ArrayLike,
-    *,
-    kernel: Kernels = BILINEAR,
-    padding: str = "zeros",
-    fill: float = 0.0,
-    tie: str = "right",
-    deterministic: bool = True,
-) -> tuple[Array, Array, tuple[Array, ...]]:
-    """Eqs. 6 and 7; see `stn_ref.equations.sample_backward`."""
-    flag("deterministic", deterministic)
-    return equations.sample_backward(dV, U, xy, kernel=kernel, padding=padding, fill=fill, tie=tie)
-
-
-def transform(
-    U: ArrayLike,
-    theta: ArrayLike,
-    *,
-    transformation: Transformation = AFFINE,
-    size: Size | None = None,
-    kernel: Kernels = BILINEAR,
-    padding: str = "zeros",
-    fill: float = 0.0,
-    align_corners: bool = True,
-    deterministic: bool = True,
-) -> Array:
-    """Warp a feature map: θ to source pixels by the centred formula, then Eq. 3.
-
-    U      (B, H, W, C)             input feature map; signals and volumes as in `sample`
-    theta  (B, *identity().shape)   parameters of the transformation
-    size   (H', W') of the output, U's if None
-    Returns V (B, H', W', C), in U's dtype and layout. At the identity of a transformation with a
-    matrix, at U's size and with a kernel that interpolates, V equals U bit for bit.
-    Raises TypeError or ValueError for an argument of a wrong shape, dtype or value.
-    """
-    flag("deterministic", deterministic)
-    U, theta = _checked(U, theta, transformation)
-    xy = source_pixels(
-        theta,
-        transformation,
-        U.shape[1:-1] if size is None else whole_size(size, U.ndim - 2),
-        U.shape[1:-1],
-        align_corners,
-    )
-    return equations.sample(U, xy, kernel=kernel, padding=padding, fill=fill)
-
-
-def transform_backward(
-    dV: ArrayLike,
-    U: ArrayLike,
-    theta: ArrayLike,
-    *,
-    transformation: Transformation = AFFINE,
-    kernel: Kernels = BILINEAR,
-    padding: str = "zeros",
-    fill: float = 0.0,
-    tie: str = "right",
-    align_corners: bool = True,
-    deterministic: bool = True,
-) -> tuple[Array, Array]:
-    """The way back of `transform`: ∂L/∂θ = Σ_i ∂L/∂(x_i, y_i) ∂(x_i, y_i)/∂θ.
-
-    dV  (B, H', W', C)  loss gradient at V, in U's dtype
-    Returns dU in U's dtype and layout and dtheta in θ's dtype.
-    """
-    flag("deterministic", deterministic)
-    U, theta = _checked(U, theta, transformation)
-    dV = shaped("dV", dV, (len(U), *sides(U.ndim - 2), U.shape[-1]))
-    xy = source_pixels(theta, transformation, dV.shape[1:-1], U.shape[1:-1], align_corners)
-    dU, dxy, _ = equations.sample_backward(
-        dV, U, xy, kernel=kernel, padding=padding, fill=fill, tie=tie
-    )
-    return dU, source_pixels_backward(dxy, theta, transformation, U.shape[1:-1], align_corners)
+def evaluate_backward(call: Call) -> Any:
+    """Eqs. 6 and 7, and ∂L/∂θ = Σ_i ∂L/∂(x_i, y_i) ∂(x_i, y_i)/∂θ where there is a θ."""
+    assert call.dV is not None
+    how: dict[str, Any] = {"kernel": call.kernels, "padding": call.padding, "fill": call.fill}
+    found = equations.sample_backward(call.dV, call.U, call.points(), tie=call.tie, **how)
+    if call.xy is not None:
+        return found
+    dU, dxy, _ = found
+    return dU, call.theta_gradient(dxy)
 
 
 def transform_jvp(
@@ -150,7 +70,8 @@ def transform_jvp(
     Returns V_dot (B, H', W', C), in U's dtype and layout.
     Raises ValueError, too, if the transformation has no `grid_jvp`.
     """
-    U, theta = _checked(U, theta, transformation)
+    U, theta = feature_map(U), np.asarray(theta)
+    fitting_theta(theta, U, transformation)
     source, theta_dot = U.shape[1:-1], tangent("theta_dot", theta_dot, "theta", theta)
     size = source if size is None else whole_size(size, U.ndim - 2)
     xy = source_pixels(theta, transformation, size, source, align_corners)
@@ -160,13 +81,3 @@ def transform_jvp(
     xy_dot = equations.to_pixels_jvp(grid_dot, source, align_corners=align_corners)
     options: dict[str, Any] = {"kernel": kernel, "padding": padding, "fill": fill, "tie": tie}
     return equations.sample_jvp(U_dot, xy_dot.astype(xy.dtype, copy=False), U, xy, **options)
-
-
-def _checked(U: ArrayLike, theta: ArrayLike, transformation: Transformation) -> tuple[Array, Array]:
-    U, theta = feature_map(U), np.asarray(theta)
-    require_its_axes(U, theta, checked_transformation(transformation))
-    if has_matrix(transformation):
-        matrices(np.array([transformation.identity()], float), transformation, U.ndim - 2)
-    if len(in_double(theta, transformation)) != len(U):
-        raise ValueError(f"theta has batch {len(theta)} and U has {len(U)}; they must be equal")
-    return U, theta

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stn_ref import backends
-from stn_ref.backends import reference
 from stn_ref.backends.pixels import source_pixels, source_pixels_backward
 from stn_ref.equations import BILINEAR, Kernel, Transformation, affine, keys
 from stn_ref.equations.arguments import Array, Size
+
+reference = backends.get("reference")
 
 TASKS = ("grid forward", "fused forward", "grid backward", "fused backward")
 SAMPLES = 4096  # output pixels whose values are checked

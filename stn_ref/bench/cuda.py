@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from stn_ref import backends
+from stn_ref.backends.cuda import numba_cuda
 from stn_ref.bench.contest import TASKS, Case, case, check, in_layouts, ours, torchs
 from stn_ref.bench.cpu import machine
 from stn_ref.progress import progress
@@ -102,7 +103,7 @@ def simulated() -> bool:
 
 def pause() -> Callable[[], Any]:
     """Something that keeps the GPU busy for two milliseconds, while the host gets ahead of it."""
-    cuda = backends.get("cuda").numba_cuda()  # type: ignore[attr-defined]
+    cuda = numba_cuda()
     if simulated():
         return lambda: None
 
@@ -182,7 +183,7 @@ def bench(out: Path, *, quick: bool = False, seed: int = 0) -> None:
     reason = backend.why_not() or ("" if find_spec("torch") else "torch is not installed")
     if reason:
         raise RuntimeError(f"there is nothing to time: {reason}")
-    device = backend.numba_cuda().get_current_device()
+    device = numba_cuda().get_current_device()
     cache = int(getattr(device, "L2_CACHE_SIZE", 0))
     rng, wait, rows = np.random.default_rng(seed), pause(), []
     cases = in_layouts(QUICK if quick else SHAPES, (1, 1, 2, 2) if quick else (8, 3, 512, 512))

@@ -69,9 +69,12 @@ def shaped(name: str, value: ArrayLike, expected: Sequence[int | str]) -> Array:
 
 
 def _fits(shape: Size, expected: Sequence[int | str]) -> bool:
-    return len(shape) == len(expected) and all(
-        isinstance(want, str) or got == want for got, want in zip(shape, expected, strict=True)
-    )
+    if len(shape) != len(expected):
+        return False
+    for got, want in zip(shape, expected, strict=True):  # a loop: every call comes through here
+        if got != want and not isinstance(want, str):
+            return False
+    return True
 
 
 def _cure(name: str, array: Array, expected: Sequence[int | str]) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.random import Generator
 
 from stn_ref import equations as eq
-from stn_ref.backends import reference
+from stn_ref.backends import get
 from stn_ref.backends.pixels import source_pixels
 from stn_ref.equations.arguments import Array
 from stn_ref.equations.lattice import per_image
@@ -42,6 +42,8 @@ from stn_ref.proofs.cases import (
 from stn_ref.proofs.forward_checks import Check, forward_checks
 from stn_ref.proofs.gradcheck import Report, check_gradients
 from stn_ref.proofs.knots import no_crossing, sampler_knots, sampler_pieces
+
+reference = get("reference")
 
 
 def all_checks() -> Iterator[tuple[str, Check]]:

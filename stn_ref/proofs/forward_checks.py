@@ -15,8 +15,9 @@ import numpy as np
 from numpy.random import Generator
 
 from stn_ref import equations as eq
-from stn_ref.backends import reference
+from stn_ref.backends import get
 from stn_ref.backends.pixels import source_pixels
+from stn_ref.backends.reference import transform_jvp
 from stn_ref.equations.arguments import Array
 from stn_ref.equations.transformation import forward_mode, named
 from stn_ref.proofs.cases import (
@@ -40,6 +41,8 @@ from stn_ref.proofs.cases import (
 from stn_ref.proofs.gradcheck import Report
 from stn_ref.proofs.jvpcheck import check_jvp
 from stn_ref.proofs.knots import no_crossing, sampler_knots, sampler_pieces
+
+reference = get("reference")
 
 Check = Callable[[Generator], Report]
 
@@ -143,7 +146,7 @@ def fused(transformation: eq.Transformation, axes: int, rng: Generator) -> Repor
 
     return check_jvp(
         partial(reference.transform, size=size, **options),
-        partial(reference.transform_jvp, size=size, **options),
+        partial(transform_jvp, size=size, **options),
         rng.standard_normal((2, *source, 3)),
         near_identity(transformation, rng),
         rng=rng,

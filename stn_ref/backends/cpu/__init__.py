@@ -11,40 +11,20 @@ from __future__ import annotations
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from stn_ref.backends.call import Call
 from stn_ref.backends.cpu.chunks import DOUBLE, MATRIX, SINGLE
 from stn_ref.backends.cpu.loops import run
 from stn_ref.backends.cpu.rows import ABSENT, Row, row
 from stn_ref.backends.cpu.threads import workers
 from stn_ref.backends.cpu.tiles import tiling
-from stn_ref.backends.host import (
-    checked_map,
-    checked_theta,
-    coefficients,
-    double_at_most,
-    theta_gradient,
-)
-from stn_ref.backends.pixels import source_pixels, source_pixels_backward
+from stn_ref.backends.host import coefficients, theta_gradient
 from stn_ref.backends.scalars import RULES, TIES
-from stn_ref.equations import AFFINE, BILINEAR, Transformation
-from stn_ref.equations.arguments import (
-    Array,
-    Size,
-    checked_tie,
-    fill_value,
-    flag,
-    like,
-    per_axis,
-    points,
-    shaped,
-    sides,
-    whole_size,
-)
-from stn_ref.equations.kernels import Kernel
-from stn_ref.equations.padding import padding_rule
-from stn_ref.equations.sampler import Kernels
-from stn_ref.equations.transformation import has_matrix
+from stn_ref.equations import BILINEAR, Kernel
+from stn_ref.equations.arguments import Array
+
+LONGDOUBLE = False
+look = read = np.asarray
 
 
 def is_available() -> bool:
@@ -57,102 +37,28 @@ def why_not() -> str:
     return ""
 
 
-def sample(
-    U: ArrayLike,
-    xy: ArrayLike,
-    *,
-    kernel: Kernels = BILINEAR,
-    padding: str = "zeros",
-    fill: float = 0.0,
-    deterministic: bool = True,
-) -> Array:
-    """Eq. 3; see `stn_ref.sample`. It is always deterministic."""
-    flag("deterministic", deterministic)
-    U = checked_map(U, "cpu")
-    xy = double_at_most("xy", points("xy", xy, U.ndim - 2, len(U)), "cpu")
-    V = _alike(U, (*xy.shape[:-1], U.shape[-1]))
-    _forward(U, V, _given(xy), kernel, padding, fill)
+def evaluate(call: Call) -> Array:
+    """V of Eq. 3. There is no grid in memory if T_θ is a matrix."""
+    V = _alike(call.U, (len(call.U), *call.size, call.U.shape[-1]))
+    U, out = _deep(_strided(call.U)), _deep(V)
+    units = tiling(out.shape[1:4], call.axes)[-1] * len(V) if V.size else 0
+    rows, taps, hat = _rows(call.kernels, left=False)
+    arguments = (U, call.axes, _where(call), RULES[call.padding], *rows, hat, call.fill, out)
+    run("forward", U.dtype, units, V.size * taps, (), arguments)
     return V
 
 
-def sample_backward(
-    dV: ArrayLike,
-    U: ArrayLike,
-    xy: ArrayLike,
-    *,
-    kernel: Kernels = BILINEAR,
-    padding: str = "zeros",
-    fill: float = 0.0,
-    tie: str = "right",
-    deterministic: bool = True,
-) -> tuple[Array, Array, tuple[Array, ...]]:
-    """Eqs. 6 and 7; see `stn_ref.sample_backward`. It is always deterministic."""
-    flag("deterministic", deterministic)
-    U = checked_map(U, "cpu")
-    xy = double_at_most("xy", points("xy", xy, U.ndim - 2, len(U)), "cpu")
-    dV = like("dV", shaped("dV", dV, (*xy.shape[:-1], U.shape[-1])), "U", U)
-    dxy = np.zeros(xy.shape, xy.dtype)
-    dU, _, dPhi = _backward(dV, U, _given(xy), dxy, kernel, padding, fill, tie)
-    return dU, dxy, dPhi
-
-
-def transform(
-    U: ArrayLike,
-    theta: ArrayLike,
-    *,
-    transformation: Transformation = AFFINE,
-    size: Size | None = None,
-    kernel: Kernels = BILINEAR,
-    padding: str = "zeros",
-    fill: float = 0.0,
-    align_corners: bool = True,
-    deterministic: bool = True,
-) -> Array:
-    """θ straight to V; see `stn_ref.transform`. There is no grid in memory if T_θ is a matrix."""
-    flag("deterministic", deterministic)
-    U = checked_map(U, "cpu")
-    theta, source = checked_theta(np.asarray(theta), U, transformation, "cpu"), U.shape[1:-1]
-    size = source if size is None else whole_size(size, U.ndim - 2)
-    flag("align_corners", align_corners)
-    V = _alike(U, (len(U), *size, U.shape[-1]))
-    if has_matrix(transformation):
-        where = _by_matrix(theta, transformation, size, source, align_corners)
-    else:
-        where = _given(source_pixels(theta, transformation, size, source, align_corners))
-    _forward(U, V, where, kernel, padding, fill)
-    return V
-
-
-def transform_backward(
-    dV: ArrayLike,
-    U: ArrayLike,
-    theta: ArrayLike,
-    *,
-    transformation: Transformation = AFFINE,
-    kernel: Kernels = BILINEAR,
-    padding: str = "zeros",
-    fill: float = 0.0,
-    tie: str = "right",
-    align_corners: bool = True,
-    deterministic: bool = True,
-) -> tuple[Array, Array]:
-    """The way back; see `stn_ref.transform_backward`. Nor is the grid's gradient in memory."""
-    flag("deterministic", deterministic)
-    U = checked_map(U, "cpu")
-    theta, source = checked_theta(np.asarray(theta), U, transformation, "cpu"), U.shape[1:-1]
-    dV = like("dV", shaped("dV", dV, (len(U), *sides(U.ndim - 2), U.shape[-1])), "U", U)
-    flag("align_corners", align_corners)
-    size = dV.shape[1:-1]
-    if not has_matrix(transformation):
-        xy = source_pixels(theta, transformation, size, source, align_corners)
-        dxy = np.zeros(xy.shape)
-        dU, _, _ = _backward(dV, U, _given(xy), dxy, kernel, padding, fill, tie)
-        return dU, source_pixels_backward(dxy, theta, transformation, source, align_corners)
-    where = _by_matrix(theta, transformation, size, source, align_corners)
-    dU, dA, _ = _backward(dV, U, where, NO_POINTS64, kernel, padding, fill, tie)
-    with np.errstate(all="ignore"):
-        ends = size, source, align_corners
-        return dU, theta_gradient(dA.sum(axis=1), theta, transformation, *ends)
+def evaluate_backward(call: Call) -> Any:
+    """Eqs. 6 and 7, and dΦ or dθ. Nor is the grid's gradient in memory if T_θ is a matrix."""
+    if call.by_matrix:
+        dU, dA, _ = _backward(call, NO_POINTS64)
+        with np.errstate(all="ignore"):
+            return dU, theta_gradient(dA.sum(axis=1), call)
+    call = call if call.xy is not None else call._replace(xy=call.points())
+    assert call.xy is not None
+    dxy = np.zeros(call.xy.shape, call.xy.dtype)
+    dU, _, dPhi = _backward(call, dxy)
+    return (dU, dxy, dPhi) if call.theta is None else (dU, call.theta_gradient(dxy))
 
 
 NO_POINTS32, NO_POINTS64 = np.empty((0,) * 5, np.float32), np.empty((0,) * 5)
@@ -160,70 +66,31 @@ NO_MATRIX = np.empty((0, 3, 3))
 Where = tuple[int, Array, Array, Array]  # see `chunks.find_points`
 
 
-def _given(xy: Array) -> Where:
-    """Points from the caller's array, as the kernels take them."""
-    xy = _deep(_strided(xy))
+def _where(call: Call) -> Where:
+    """Where the points come from, as the kernels take it."""
+    if call.by_matrix:
+        return MATRIX, coefficients(call), NO_POINTS32, NO_POINTS64
+    xy = _deep(_strided(call.points()))
     if xy.dtype == np.float32:
         return SINGLE, NO_MATRIX, xy, NO_POINTS64
     return DOUBLE, NO_MATRIX, NO_POINTS32, xy
 
 
-def _by_matrix(
-    theta: Array, transformation: Transformation, size: Size, source: Size, align_corners: bool
-) -> Where:
-    """Points from a matrix, as the kernels take them."""
-    A = coefficients(theta, transformation, size, source, align_corners)
-    return MATRIX, A, NO_POINTS32, NO_POINTS64
-
-
-def _forward(
-    U: Array,
-    V: Array,
-    where: Where,
-    kernel: Kernels,
-    padding: str,
-    fill: float,
-) -> None:
-    """Run the forward loop into V."""
-    axes = U.ndim - 2
-    kernels = per_axis(kernel, axes)
-    padding_rule(padding)
-    fill = fill_value(fill, padding)
-    U, V = _deep(_strided(U)), _deep(V)
-    units = tiling(V.shape[1:4], axes)[-1] * len(V) if V.size else 0
-    rows, taps, hat = _rows(kernels, left=False)
-    arguments = (U, axes, where, RULES[padding], *rows, hat, fill, V)
-    run("forward", U.dtype, units, V.size * taps, (), arguments)
-
-
-def _backward(
-    dV: Array,
-    U: Array,
-    where: Where,
-    dxy: Array,
-    kernel: Kernels,
-    padding: str,
-    fill: float,
-    tie: str,
-) -> tuple[Array, Array, tuple[Array, ...]]:
+def _backward(call: Call, dxy: Array) -> tuple[Array, Array, tuple[Array, ...]]:
     """Run the backward loop into dU and dxy; dU, ∂L/∂A of each chunk, and dΦ."""
-    axes = U.ndim - 2
-    kernels = per_axis(kernel, axes)
-    padding_rule(padding)
-    fill = fill_value(fill, padding)
-    rows, taps, hat = _rows(kernels, left=checked_tie(tie, kernels) in ("left", "central"))
-    dU = _alike(U, U.shape, np.zeros)
-    U, dV = _deep(_strided(U)), _deep(_strided(dV))
+    assert call.dV is not None
+    axes, kernels = call.axes, call.kernels
+    rows, taps, hat = _rows(kernels, left=call.tie in ("left", "central"))
+    dU = _alike(call.U, call.U.shape, np.zeros)
+    U, dV, where = _deep(_strided(call.U)), _deep(_strided(call.dV)), _where(call)
     chunks, phis = tiling(dV.shape[1:4], axes)[-1], [len(k.Phi) for k in kernels]
     dA = np.zeros((len(U), chunks, axes + 1, axes + 1))
     dPhi = np.zeros((len(U), chunks, sum(phis)))
     work = dV.size * taps
     stripes = -(-workers(work) // max(len(U), 1))
-    arguments = (
-        *(dV, U, axes, where, RULES[padding], *rows, hat, TIES[tie], fill, _deep(dU)),
-        *((_deep(dxy), NO_POINTS64) if where[0] == SINGLE else (NO_POINTS32, _deep(dxy))),
-        *(dA, dPhi),
-    )
+    points = (_deep(dxy), NO_POINTS64) if where[0] == SINGLE else (NO_POINTS32, _deep(dxy))
+    arguments = (dV, U, axes, where, RULES[call.padding], *rows, hat, TIES[call.tie], call.fill)
+    arguments = (*arguments, _deep(dU), *points, dA, dPhi)
     units = len(U) * stripes if dV.size else 0
     run("backward", U.dtype, units, work, (stripes,), arguments)
     total = dPhi.sum(axis=(0, 1))

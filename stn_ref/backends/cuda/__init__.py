@@ -15,11 +15,11 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from stn_ref.equations import AFFINE, BILINEAR, Transformation
-from stn_ref.equations.arguments import Array, Size
-from stn_ref.equations.sampler import Kernels
+from stn_ref.backends.call import Call
+from stn_ref.equations.arguments import Array
+
+LONGDOUBLE = False
 
 
 def why_not() -> str:
@@ -53,73 +53,24 @@ def is_available() -> bool:
     return not why_not()
 
 
-def sample(
-    U: ArrayLike,
-    xy: ArrayLike,
-    *,
-    kernel: Kernels = BILINEAR,
-    padding: str = "zeros",
-    fill: float = 0.0,
-    deterministic: bool = True,
-) -> Array:
-    """Eq. 3; see `stn_ref.sample`. V is where U is."""
-    return _calls().sample(U, xy, _options(kernel, padding, fill, deterministic))
+def look(array: Any) -> Array:
+    """The array, or one of its shape and dtype that takes no memory."""
+    return _calls().shadow(array)
 
 
-def sample_backward(
-    dV: ArrayLike,
-    U: ArrayLike,
-    xy: ArrayLike,
-    *,
-    kernel: Kernels = BILINEAR,
-    padding: str = "zeros",
-    fill: float = 0.0,
-    tie: str = "right",
-    deterministic: bool = True,
-) -> tuple[Array, Array, tuple[Array, ...]]:
-    """Eqs. 6 and 7; see `stn_ref.sample_backward`. dU, dxy and dΦ are where U is."""
-    options = _options(kernel, padding, fill, deterministic, tie)
-    return _calls().sample_backward(dV, U, xy, options)
+def read(array: Any) -> Array:
+    """The array in the host's memory, where θ is looked at."""
+    return _calls().on_host(array)
 
 
-def transform(
-    U: ArrayLike,
-    theta: ArrayLike,
-    *,
-    transformation: Transformation = AFFINE,
-    size: Size | None = None,
-    kernel: Kernels = BILINEAR,
-    padding: str = "zeros",
-    fill: float = 0.0,
-    align_corners: bool = True,
-    deterministic: bool = True,
-) -> Array:
-    """θ straight to V; see `stn_ref.transform`. θ itself is read on the host."""
-    options = _options(kernel, padding, fill, deterministic)
-    return _calls().transform(U, theta, transformation, size, options, align_corners)
+def evaluate(call: Call) -> Any:
+    """V of Eq. 3, where U is."""
+    return _calls().evaluate(call)
 
 
-def transform_backward(
-    dV: ArrayLike,
-    U: ArrayLike,
-    theta: ArrayLike,
-    *,
-    transformation: Transformation = AFFINE,
-    kernel: Kernels = BILINEAR,
-    padding: str = "zeros",
-    fill: float = 0.0,
-    tie: str = "right",
-    align_corners: bool = True,
-    deterministic: bool = True,
-) -> tuple[Array, Array]:
-    """The way back; see `stn_ref.transform_backward`."""
-    options = _options(kernel, padding, fill, deterministic, tie)
-    return _calls().transform_backward(dV, U, theta, transformation, options, align_corners)
-
-
-def _options(*given: Any) -> Any:
-    """What the functions behind take together."""
-    return _calls().Options(*given)
+def evaluate_backward(call: Call) -> Any:
+    """dU, and dxy and dΦ of Eqs. 6 and 7 or dθ, where U is."""
+    return _calls().evaluate_backward(call)
 
 
 @cache
