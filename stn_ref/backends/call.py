@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from stn_ref.backends.pixels import in_double, matrices, source_pixels, source_pixels_backward
+from stn_ref.backends.pixels import in_double, source_pixels, source_pixels_backward
 from stn_ref.equations import AFFINE, Kernel, Transformation
 from stn_ref.equations.arguments import Array, Size
 from stn_ref.equations.quiet import quiet
@@ -78,12 +76,7 @@ class Call(NamedTuple):
 def fitting_theta(theta: Array, U: Array, transformation: Transformation) -> Array:
     """θ in double; a ValueError unless it is of U's batch, its transformation of U's axes."""
     require_its_axes(U, theta, transformation)
-    try:
-        double = in_double(theta, transformation)
-    except ValueError:
-        if has_matrix(transformation):  # a user's own may be of other axes, which is why
-            matrices(np.array([transformation.identity()], float), transformation, U.ndim - 2)
-        raise
+    double = in_double(theta, transformation)
     if len(theta) != len(U):
         raise ValueError(f"theta has batch {len(theta)} and U has {len(U)}; they must be equal")
     return double
