@@ -15,6 +15,7 @@ from stn_ref.equations import (
     AFFINE,
     BILINEAR,
     INTEGER,
+    PROJECTIVE,
     SIMILARITY,
     Transformation,
     hat,
@@ -258,3 +259,18 @@ def test_the_tie_reaches_dtheta(backend, tie, rng):
     _, dxy, _ = sample_backward(dV, U, xy, tie=tie)
     expected, _ = AFFINE.grid_backward(dxy * [2, 1.5], theta, target_grid((4, 5)))
     assert_allclose(dtheta, expected, atol=1e-13)
+
+
+@each
+@pytest.mark.parametrize("size", [(3, 3), (5, 6), (5, 7)])
+def test_on_the_horizon_division_is_ieee_and_nothing_flows_back(backend, size):
+    """x + y + 1 is 0 along a line of points, which is nowhere or infinitely far."""
+    U, theta = np.ones((1, 5, 6, 1)), np.array([[1.0, 0, 0, 0, 1, 0, 1, 1]])
+    dV, how = np.ones((1, *size, 1)), {"transformation": PROJECTIVE}
+    ours, theirs = (
+        (f.transform(U, theta, size=size, **how), *f.transform_backward(dV, U, theta, **how))
+        for f in map(backends.get, (backend, "reference"))
+    )
+    for found, expected in zip(ours, theirs, strict=True):
+        assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    assert np.isnan(theirs[0]).any() and np.isfinite(theirs[2]).all()

@@ -555,6 +555,21 @@ def own(power):
     )
 
 
+def test_a_kernel_that_divides_by_zero_gives_what_ieee_says():
+    box = eq.Kernel(
+        "box",
+        (),
+        lambda t, Phi: (abs(t) < 1) * abs(t) / abs(t),  # 0/0 on a pixel
+        lambda t, Phi: 0.0 * t,
+        lambda t, Phi: (),
+        1.0,
+    )
+    U, xy = np.ones((1, 3, 3, 1)), np.array([[[[1.5, 0.5], [1.0, 0.5]]]])
+    for backend in ("cpu", "reference"):
+        V = backends.get(backend).sample(U, xy, kernel=box)
+        assert_array_equal(V.ravel(), [4, np.nan])
+
+
 def test_a_users_own_kernel_is_compiled_and_right():
     cpu, (dV, U, xy) = backends.get("cpu"), case(np.float64)
     for kernel in (own(2), eq.normalised(own(2))):

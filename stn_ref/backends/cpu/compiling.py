@@ -135,7 +135,7 @@ def compiled(function: Callable[..., Any], signature: Any, *, parallel: bool = F
     key = function, signature, parallel
     with _lock:  # several threads may ask at once
         if key not in _compiled:
-            dispatcher = njit(nogil=True, parallel=parallel)(function)
+            dispatcher = njit(nogil=True, parallel=parallel, error_model="numpy")(function)
             keep(dispatcher, function)
             dispatcher.compile(signature)
             dispatcher.disable_compile()

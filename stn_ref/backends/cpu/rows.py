@@ -137,7 +137,7 @@ _known = lru_cache(maxsize=256)(_row_of)
 def _compile(kernel: Kernel, normalised: bool) -> Any:
     """A copy of `_row` whose globals are this kernel's functions."""
     functions = {name: getattr(kernel, name) for name in ("k", "dk", "dk_dphi")}
-    names = {name: njit(function) for name, function in functions.items()}
+    names = {name: njit(error_model="numpy")(function) for name, function in functions.items()}
     names |= {"PARAMETERS": len(kernel.Phi), "NORMALISED": normalised}
     own = FunctionType(_row.__code__, {**globals(), **names}, "row")
     ours = all(str(f.__module__).startswith("stn_ref.equations.") for f in functions.values())
