@@ -1,4 +1,4 @@
-"""The main job: prove the gradients, then draw section 3 of the paper on real digits."""
+"""The main job: check the gradients, then draw section 3 of the paper on real digits."""
 
 from __future__ import annotations
 

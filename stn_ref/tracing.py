@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ref.backends.pixels import in_double, source_pixels
+from stn_ref.backends import get
 from stn_ref.equations import AFFINE, BILINEAR, Transformation, target_grid
-from stn_ref.equations.arguments import Array, Size, checked_tie, feature_map, per_axis, whole_size
+from stn_ref.equations.arguments import Array, Size, feature_map
 from stn_ref.equations.padding import OUTSIDE, nowhere
 from stn_ref.equations.quiet import quiet
 from stn_ref.equations.sampler import Kernels, sample
@@ -70,7 +70,7 @@ class Trace:
             f"  fractions ({self.f[0]:.6g}, {self.f[1]:.6g})",
         ]
         if nowhere(self.xy, self.padding).any():
-            return "\n".join([*lines, "        no place under this padding: V is NaN"])
+            return "\n".join([*lines, "        nowhere under this padding: V is NaN"])
         for c in range(min(len(self.V), CHANNELS_SHOWN)):
             lines += ["", *self._channel(c)]
         if len(self.V) > CHANNELS_SHOWN:
@@ -127,20 +127,18 @@ def trace(
     Eq. 1   T_θ(G_i)  (x^s, y^s) = (0.5, -0.5)
     ...
     """
-    U = feature_map(U, 2)
-    size = whole_size(U.shape[1:3] if size is None else size)
-    b, i, j = _place(at, (len(U), *size))
-    theta = in_double(theta, transformation)
-    if len(theta) != len(U):
-        raise ValueError(f"theta has batch {len(theta)} and U has {len(U)}; they must be equal")
-    U, theta = U[b : b + 1], theta[b : b + 1]
-    G = target_grid(size, align_corners=align_corners)[i : i + 1, j : j + 1]
-    xy = source_pixels(theta, transformation, size, U.shape[1:3], align_corners)
-    xy = xy[:, i : i + 1, j : j + 1]
+    through = theta, transformation, size, align_corners
+    call = get("reference").through_theta(
+        feature_map(U, 2), *through, kernel, padding, fill, tie=tie
+    )
+    b, i, j = _place(at, (len(call.U), *call.size))
+    assert call.theta is not None
+    U, theta = call.U[b : b + 1], call.theta[b : b + 1]
+    G = target_grid(call.size, align_corners=align_corners)[i : i + 1, j : j + 1]
+    xy = call._replace(U=U, theta=theta).points()[:, i : i + 1, j : j + 1]
 
-    V = sample(U, xy, kernel=kernel, padding=padding, fill=fill)[0, 0, 0]
-    kernel_x, kernel_y = per_axis(kernel)
-    checked_tie(tie, (kernel_x, kernel_y))
+    V = sample(U, xy, kernel=call.kernels, padding=padding, fill=fill)[0, 0, 0]
+    kernel_x, kernel_y = call.kernels
     rows = taps(xy[..., 1], U.shape[1], kernel_y, padding, slopes, tie)
     columns = taps(xy[..., 0], U.shape[2], kernel_x, padding, slopes, tie)
     found = tuple(

@@ -86,10 +86,8 @@ class Backend:
         deterministic: bool = True,
     ) -> Array:
         """V of Eq. 3; see `stn_ref.sample`."""
-        u, kernels, fill = self._map(U, kernel, padding, fill, deterministic)
-        at = self._points(xy, u)
-        how = kernels, padding, fill, "right", deterministic
-        return self.module.evaluate(Call(Given(U, xy), u, at.shape[1:-1], *how, at))
+        call = self.at_points(U, xy, kernel, padding, fill, deterministic)
+        return self.module.evaluate(call)
 
     def sample_backward(
         self,
@@ -104,12 +102,8 @@ class Backend:
         deterministic: bool = True,
     ) -> tuple[Array, Array, tuple[Array, ...]]:
         """dU, dxy and dPhi of Eqs. 6 and 7; see `stn_ref.sample_backward`."""
-        u, kernels, fill = self._map(U, kernel, padding, fill, deterministic)
-        at = self._points(xy, u)
-        dv = self._loss(dV, u, at.shape[1:-1])
-        how = kernels, padding, fill, checked_tie(tie, kernels), deterministic
-        call = Call(Given(U, xy, dV=dV), u, at.shape[1:-1], *how, at, dV=dv)
-        return self.module.evaluate_backward(call)
+        call = self.at_points(U, xy, kernel, padding, fill, deterministic, tie)
+        return self.module.evaluate_backward(self.with_loss(call, dV, call.size))
 
     def transform(
         self,
@@ -125,12 +119,9 @@ class Backend:
         deterministic: bool = True,
     ) -> Array:
         """V straight from θ; see `stn_ref.transform`."""
-        u, kernels, fill = self._map(U, kernel, padding, fill, deterministic)
-        double, dtype = self._parameters(theta, u, transformation)
-        size = u.shape[1:-1] if size is None else whole_size(size, u.ndim - 2)
-        how = kernels, padding, fill, "right", deterministic
-        through = double, transformation, flag("align_corners", align_corners), dtype
-        return self.module.evaluate(Call(Given(U, theta=theta), u, size, *how, None, *through))
+        through = theta, transformation, size, align_corners
+        call = self.through_theta(U, *through, kernel, padding, fill, deterministic)
+        return self.module.evaluate(call)
 
     def transform_backward(
         self,
@@ -147,39 +138,70 @@ class Backend:
         deterministic: bool = True,
     ) -> tuple[Array, Array]:
         """dU and dtheta, straight back; see `stn_ref.transform_backward`."""
-        u, kernels, fill = self._map(U, kernel, padding, fill, deterministic)
-        double, dtype = self._parameters(theta, u, transformation)
-        dv = self._loss(dV, u, sides(u.ndim - 2))
-        how = kernels, padding, fill, checked_tie(tie, kernels), deterministic
-        through = double, transformation, flag("align_corners", align_corners), dtype
-        given = Given(U, theta=theta, dV=dV)
-        call = Call(given, u, dv.shape[1:-1], *how, None, *through, dv)
-        return self.module.evaluate_backward(call)
+        through = theta, transformation, None, align_corners
+        call = self.through_theta(U, *through, kernel, padding, fill, deterministic, tie)
+        return self.module.evaluate_backward(self.with_loss(call, dV, sides(call.axes)))
+
+    def at_points(
+        self,
+        U: ArrayLike,
+        xy: ArrayLike,
+        kernel: Kernels,
+        padding: str,
+        fill: float,
+        deterministic: bool = True,
+        tie: str = "right",
+    ) -> Call:
+        """The call of Eq. 3 at these points, checked."""
+        u, how = self._map(U, kernel, padding, fill, deterministic, tie)
+        at = points("xy", self.module.look(xy), u.ndim - 2, len(u))
+        return Call(Given(U, xy), u, at.shape[1:-1], *how, xy=self._narrow("xy", at))
+
+    def through_theta(
+        self,
+        U: ArrayLike,
+        theta: ArrayLike,
+        transformation: Transformation,
+        size: Size | None,
+        align_corners: bool,
+        kernel: Kernels,
+        padding: str,
+        fill: float,
+        deterministic: bool = True,
+        tie: str = "right",
+    ) -> Call:
+        """The call of Eq. 3 at T_θ(G), checked."""
+        u, how = self._map(U, kernel, padding, fill, deterministic, tie)
+        read = self._narrow("theta", self.module.read(theta))
+        double = fitting_theta(read, u, transformation)
+        size = u.shape[1:-1] if size is None else whole_size(size, u.ndim - 2)
+        through = double, transformation, flag("align_corners", align_corners), read.dtype
+        return Call(Given(U, theta=theta), u, size, *how, None, *through)
+
+    def with_loss(self, call: Call, dV: ArrayLike, size: tuple[int | str, ...]) -> Call:
+        """The call on its way back, with a dV that is alike to V."""
+        U = call.U
+        dv = like("dV", shaped("dV", self.module.look(dV), (len(U), *size, U.shape[-1])), "U", U)
+        return call._replace(given=call.given._replace(dV=dV), dV=dv, size=dv.shape[1:-1])
 
     def _map(
-        self, U: ArrayLike, kernel: Kernels, padding: str, fill: float, deterministic: bool
-    ) -> tuple[Array, tuple[Kernel, ...], float]:
-        """U, its kernels, one an axis, and the fill."""
+        self,
+        U: ArrayLike,
+        kernel: Kernels,
+        padding: str,
+        fill: float,
+        deterministic: bool,
+        tie: str,
+    ) -> tuple[Array, tuple[tuple[Kernel, ...], str, float, str, bool]]:
+        """U, and what every call has."""
         flag("deterministic", deterministic)
         u = self._narrow("U", feature_map(self.module.look(U)))
         kernels = per_axis(kernel, u.ndim - 2)
         padding_rule(padding)
-        return u, kernels, fill_value(fill, padding)
-
-    def _points(self, xy: ArrayLike, u: Array) -> Array:
-        at = points("xy", self.module.look(xy), u.ndim - 2, len(u))
-        return self._narrow("xy", at)
-
-    def _loss(self, dV: ArrayLike, u: Array, size: tuple[int | str, ...]) -> Array:
-        """dV, alike to V."""
-        return like("dV", shaped("dV", self.module.look(dV), (len(u), *size, u.shape[-1])), "U", u)
-
-    def _parameters(
-        self, theta: ArrayLike, u: Array, transformation: Transformation
-    ) -> tuple[Array, Any]:
-        """θ of U's batch, of a transformation of U's axes, in double; and its own dtype."""
-        read = self._narrow("theta", self.module.read(theta))
-        return fitting_theta(read, u, transformation), read.dtype
+        fill = fill_value(fill, padding)
+        if tie != "right":  # every kernel has that; a small call costs what its checks do
+            checked_tie(tie, kernels)
+        return u, (kernels, padding, fill, tie, deterministic)
 
     def _narrow(self, name: str, array: Array) -> Array:
         """The array; TypeError if it has longdouble, and the backend takes float64 at most."""

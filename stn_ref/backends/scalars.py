@@ -109,5 +109,5 @@ def mirrored(r: Any, size: int, repeats: int, rule: int) -> Any:
 
 @njit
 def lost(x: Any, rule: int) -> Any:
-    """Whether x is no place at all: NaN, and ±∞ where the plane repeats."""
+    """Whether x is nowhere: NaN, and ±∞ where the plane repeats."""
     return x != x if rule <= CLIP else not is_finite(x)

@@ -1,4 +1,7 @@
-"""§3.2, T_θ(G) = M_θ B: any transformation that is linear in θ, with B given or learnt."""
+"""§3.2, T_θ(G) = M_θ B: any transformation that is linear in θ, with B given or learnt.
+
+B is the basis, except at the head of a shape, (B, …), where it is the batch.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""§3.1, the localisation network θ = f_loc(U), here as a multilayer perceptron."""
+"""§3.1, the localisation network θ = f_loc(U), here as a multilayer perceptron.
+
+In this file W is a layer's weights, except in the shape (B, H, W, C), where it is the width.
+"""
 
 from __future__ import annotations
 

@@ -194,8 +194,8 @@ def quadratic_dk(t: Any, phi: tuple[float, ...]) -> Any:
 
 def quadratic_d2k(t: Any, phi: tuple[float, ...]) -> Any:
     """−2 inside, 1 outside."""
-    inner, whole = (t >= -0.5) & (t < 0.5), (t >= -1.5) & (t < 1.5)
-    return 1.0 * whole - 3.0 * inner
+    inner, support = (t >= -0.5) & (t < 0.5), (t >= -1.5) & (t < 1.5)
+    return 1.0 * support - 3.0 * inner
 
 
 def cubic_k(t: Any, phi: tuple[float, ...]) -> Any:

@@ -21,6 +21,7 @@ def thin_plate_spline(
 
         T_θ(p) = Σ_k w_k U(|p − c_k|) + a_0 + a_x x + a_y y,   U(r) = r² log r    §3.2
 
+    U(r) is the paper's radial function here, not the feature map, and L a system, not the loss.
     With L = [K + λI, P; P^T, 0], K_kl = U(|c_k − c_l|) and P = (x, y, 1), the coefficients are
     L⁻¹ (θ; 0). So T_θ(p) = B(p) θ with B(p) = (U(|p − c_1|), …, x, y, 1) L⁻¹[:, :K], solved here
     once, in float64. The paper gives neither the form of θ nor λ; positions and λ are ours.

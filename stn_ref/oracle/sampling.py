@@ -47,7 +47,7 @@ class Sampling(NamedTuple):
     move: AxisMap | None = None  # what padding does to a coordinate
     rounds: Callable[[Array], Array] | None = None  # what rounds coordinates before Eq. 3
     folds: bool = False  # whether a point outside, however far, comes back to some pixel
-    nowhere: float = np.nan  # the value of a point that is no place: NaN, or ±∞ where planes repeat
+    nowhere: float = np.nan  # the value of a point that is nowhere: NaN, or ±∞ where planes repeat
     rest: Array | float = 0.0  # what p is short of the exact coordinate
     roundoff: float | None = None  # that of the arithmetic, if it is not that of the images' dtype
     placing: float | None = 0.0  # that of p: 0 if it is given, None if it is the arithmetic's

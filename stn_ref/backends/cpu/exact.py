@@ -42,7 +42,7 @@ def taps_of(x, size, rule, row, tie):
 
 @inner
 def all_taps(xy, q, size, rule, rows, tie):
-    """`taps_of` along x, y and z, and whether the point is no place at all."""
+    """`taps_of` along x, y and z, and whether the point is nowhere."""
     x, y, z = xy[q], xy[CHUNK + q], xy[2 * CHUNK + q]
     m, w_x = taps_of(x, size[2], rule, rows[0], tie)
     n, w_y = taps_of(y, size[1], rule, rows[1], tie)
@@ -52,7 +52,7 @@ def all_taps(xy, q, size, rule, rows, tie):
 
 @inner
 def point_forward(xy, q, image, size, C, rule, rows, fill, V, v, step):
-    """Eq. 3 at point q, all channels; NaN where x, y or z is no place at all.
+    """Eq. 3 at point q, all channels; NaN where x, y or z is nowhere.
 
     image  the memory of U, where this image begins in it, its steps, and from slice to slice
     """
