@@ -1,7 +1,8 @@
-"""Break the code one token at a time and see the tests go red: `python -m tests.mutants`.
+"""Break the code one token at a time and see the tests go red: `python -m tests.mutants [PART …]`.
 
-mutations.txt holds the breaks. Each is made in a copy of the tree, where the test it names must
-fail; a break that survives, or whose old text is no longer there just once, is a failure.
+mutations.txt holds the breaks, of which those of files with a PART in their path are made, or all.
+Each is made in a copy of the tree, where the test it names must fail; a break that survives, whose
+test does not end, or whose old text is no longer there just once, is a failure.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
+
+from stn_ref.progress import progress
 
 ROOT = Path(__file__).parents[1]
 FAILED = 1  # pytest's exit status when tests ran and some failed
@@ -35,13 +38,13 @@ class Mutation(NamedTuple):
                 (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
             broken = Path(copy) / self.file
             broken.write_text(broken.read_text().replace(self.old, self.new))
-            run = subprocess.run(
-                [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider"]
-                + [f"tests/{self.test}"],
-                cwd=copy,
-                capture_output=True,
-                timeout=300,
-            )
+            command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider"]
+            try:
+                run = subprocess.run(
+                    [*command, f"tests/{self.test}"], cwd=copy, capture_output=True, timeout=600
+                )
+            except subprocess.TimeoutExpired:
+                return False
         return run.returncode == FAILED
 
 
@@ -56,14 +59,16 @@ def mutations() -> list[Mutation]:
     return found
 
 
-def main() -> int:
-    found = mutations()
+def main(parts: list[str]) -> int:
+    found = [m for m in mutations() if not parts or any(part in m.file for part in parts)]
     stale = [m for m in found if not m.applies()]
+    tried = [m for m in found if m not in stale]
+    survivors = []
     with ThreadPoolExecutor(2) as pool:
-        caught = list(pool.map(Mutation.is_caught, [m for m in found if m not in stale]))
-    survivors = [
-        m for m, c in zip([m for m in found if m not in stale], caught, strict=True) if not c
-    ]
+        for m, caught in zip(
+            progress(tried, "breaking"), pool.map(Mutation.is_caught, tried), strict=True
+        ):
+            survivors += [] if caught else [m]
     for word, bad in (("no longer applies", stale), ("survived", survivors)):
         for m in bad:
             print(f"{word}: {m.file}\n- {m.old}\n+ {m.new}\n> {m.test}\n")
@@ -72,4 +77,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
