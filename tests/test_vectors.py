@@ -287,3 +287,22 @@ def test_a_sampler_in_c_is_right_and_one_that_truncates_is_not(out, tmp_path, wr
     assert run.returncode == wrong, run.stdout
     nothing = subprocess.run([program, out / "jax.json"], capture_output=True, timeout=60)
     assert nothing.returncode == 1
+
+
+EQUATIONS = Path(__file__).parents[1] / "docs" / "static" / "equations.js"
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node.js to run it")
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [("", ""), ("(folds % 2 ? -1 : 1)", "1"), ("m: m + 1, k: f, dk: 1", "m: m + 1, k: f, dk: 2")],
+)
+def test_the_sites_own_sampler_is_right_and_a_broken_one_is_not(out, tmp_path, right, wrong):
+    broken = tmp_path / "equations.js"
+    broken.write_text(EQUATIONS.read_text().replace(right, wrong))
+    assert not right or right in EQUATIONS.read_text()
+    command = ["node", SOURCE.with_suffix(".js"), out / "torch.json", broken]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    counts = json.loads(run.stdout.splitlines()[-1])
+    assert counts["cases"] == 192 and counts["values"] > 6000 and counts["gradients"] > 12000
+    assert run.returncode == (1 if right else 0), run.stdout[:2000]
