@@ -24,8 +24,8 @@
 #
 # **How a gradient is settled.** Move every input of $f$ a little along a random direction $\dot x$,
 # and weigh the outputs at random with $dy$. What a difference measures, the gradient must predict:
-# $$\Big\langle dy, \frac{f(x + h\dot x) - f(x - h\dot x)}{2h} \Big\rangle
-#   = \sum_{\text{inputs}} \langle dx, \dot x \rangle, \qquad dx = \texttt{f\_backward}(dy, x)$$
+# $$\left\langle dy, \frac{f(x + h\dot x) - f(x - h\dot x)}{2h} \right\rangle
+#   = \sum_{\text{inputs}} \langle dx, \dot x \rangle, \qquad dx = f_{\text{backward}}(dy, x)$$
 # %%
 from pathlib import Path
 
@@ -273,10 +273,10 @@ def sample(U, xy, k=lambda t: bilinear(t)):
     return np.einsum("bnmc,bijm,bijn->bijc", U, k(x - m), k(y - n))
 
 # %% [markdown]
-# **Eq. 4, integer sampling.** The nearest pixel, $m = \lfloor x + \frac12 \rfloor$, and no other:
-# $k(t) = 1$ for $-\frac12 \le t < \frac12$, where $t = x - m$. A small step changes nothing, so
-# this kernel cannot train θ.
-# $$k(x_i - m) = \delta(\lfloor x_i + \tfrac12 \rfloor - m) \qquad \text{Eq. 4}$$
+# **Eq. 4, integer sampling.** The nearest pixel and no other: with $t = x_i - m$, the one for which
+# $-\frac{1}{2} \le t < \frac{1}{2}$. A small step of $x_i$ changes nothing, so this kernel cannot
+# train θ.
+# $$k(x_i - m) = \delta(\lfloor x_i + \tfrac{1}{2} \rfloor - m) \qquad \text{Eq. 4}$$
 #
 # **Eq. 5, bilinear sampling.** A hat over each pixel, whose brim is at its neighbours.
 # $$k(x_i - m) = \max(0, 1 - |x_i - m|) \qquad \text{Eq. 5}$$
@@ -377,8 +377,8 @@ settle("§3.3    dΦ", *two_slopes(f, f_backward, np.array(1.7)))
 # Localise, make the grid, sample: together they are the module, which goes anywhere in a network,
 # any number of times, in series or side by side. Backwards the same stairs lead down. `U` is
 # reached twice, as what is sampled and as what the localisation network saw:
-# $$dU = (\text{Eq. 6}) + \Big(\frac{\partial f_{loc}}{\partial U}\Big)^T d\theta, \qquad
-#   d\theta = \sum_i \Big(\frac{\partial T_\theta(G_i)}{\partial\theta}\Big)^T c\;(\text{Eq. 7})$$
+# $$dU = (\text{Eq. 6}) + \left(\frac{\partial f_{loc}}{\partial U}\right)^T d\theta, \quad
+#   d\theta = \sum_i \left(\frac{\partial T_\theta(G_i)}{\partial\theta}\right)^T c(\text{Eq. 7})$$
 # %%
 def spatial_transformer(U, layers, H, W):
     """V (B, H', W', C) of an affine transformer, whose f_loc has these layers.  §3.4"""

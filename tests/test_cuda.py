@@ -213,16 +213,16 @@ def older():
     ],
 )
 def test_why_it_cannot_run_and_what_to_do(monkeypatch, found, load, reason):
-    monkeypatch.setattr(cuda, "find_spec", lambda name: found)
-    monkeypatch.setattr(cuda, "numba_cuda", load)
-    monkeypatch.setattr(cuda.metadata, "version", lambda name: "0.30.3")
+    monkeypatch.setattr(cuda.module, "find_spec", lambda name: found)
+    monkeypatch.setattr(cuda.module, "numba_cuda", load)
+    monkeypatch.setattr(cuda.module.metadata, "version", lambda name: "0.30.3")
     assert reason in cuda.why_not()
     assert not cuda.is_available()
 
 
 def test_with_a_gpu_nothing_stands_in_the_way(monkeypatch):
-    monkeypatch.setattr(cuda, "find_spec", lambda name: 1)
-    monkeypatch.setattr(cuda, "numba_cuda", numba_cuda)
+    monkeypatch.setattr(cuda.module, "find_spec", lambda name: 1)
+    monkeypatch.setattr(cuda.module, "numba_cuda", numba_cuda)
     assert cuda.is_available()
 
 

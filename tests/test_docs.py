@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import stn_ref
+from docs.ext import page as section3
 from docs.ext import percent, readme, reference
 from docs.ext.docstrings import as_numpydoc
 
@@ -220,3 +221,13 @@ def test_the_examples_in_the_docstrings_do_as_they_say(path):
     given = {"np": np, "stn_ref": stn_ref}
     ran = doctest.testmod(import_module(name), extraglobs=given)
     assert ran.attempted and not ran.failed
+
+
+def test_section_3_has_every_function_once_beside_what_is_said_and_an_anchor_for_each_equation():
+    written = section3.page()
+    functions = re.findall(r"^def \w+\(.*\):$", section3.PAGE.read_text(), re.MULTILINE)
+    assert len(functions) > 25 and all(written.count(head) == 1 for head in functions)
+    assert re.findall(r"^\.\. _eq-(\d):$", written, re.MULTILINE) == list("1234567")
+    assert written.count(".. container:: said") == written.count(".. container:: done") > 10
+    _, settled = section3.parts("def f(x):\n    return x\n\nsettle(f)\n")
+    assert settled == "settle(f)"

@@ -13,7 +13,7 @@ from tests.test_readme import names_in
 
 FOUND = mutations()
 FEW = list({m.file if "equations" in m.file else Path(m.file).parent: m for m in FOUND}.values())
-NOTHING_TO_BREAK = {"__init__.py"}
+NOTHING_TO_BREAK = ("__init__.py", "quiet.py")
 
 
 @pytest.mark.parametrize("mutation", FOUND, ids=lambda m: f"{Path(m.file).name}: {m.new[:40]}")

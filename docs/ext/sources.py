@@ -9,7 +9,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from docs.ext import percent, readme, reference
+from docs.ext import page, percent, readme, reference
 
 ROOT = readme.ROOT
 TITLE = """Tutorials
@@ -42,7 +42,8 @@ def _before(app: Sphinx) -> None:
     if app.tags.has("quick"):
         for picture in (ROOT / "figures").iterdir():
             shutil.copy(picture, figures)
-    for path, text in {**readme.pages(), **reference.pages()}.items():
+    written = {"section3/index.rst": page.page(), **readme.pages(), **reference.pages()}
+    for path, text in written.items():
         (source / path).parent.mkdir(exist_ok=True)
         (source / path).write_text(text)
 
