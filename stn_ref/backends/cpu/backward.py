@@ -1,6 +1,10 @@
 """dU, dxy or dθ, and dΦ from dV: Eqs. 6 and 7 for all output pixels, a chunk at a time.
 
-A unit of work is a band of rows of one image's dU; see `forward` for the steps within a chunk.
+    ∂L/∂U_nm^c = Σ_i dV_i^c k(x_i − m) k(y_i − n)                             Eq. 6
+    ∂L/∂x_i    = Σ_n Σ_m (Σ_c dV_i^c U_nm^c) k′(x_i − m) k(y_i − n)           Eq. 7
+
+A unit of work is a band of rows of one image's dU; see `forward` for the steps within a chunk. The
+sums of both equations are in `taps` (windows of two by two in `pairs`), the weights in `slots`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """V from U: Eq. 3 for all output pixels, a chunk at a time.
 
+    V_i^c = Σ_n Σ_m U_nm^c k(x_i − m) k(y_i − n)                              Eq. 3
+
 A unit of work is a chunk of output pixels of one image. Where a point comes from, how its taps
 reach the plane, and what they weigh are found for a whole chunk at once (`points`, `slots`), then
 the taps are summed (`taps`); the few points that those loops cannot take are done by `exact`.
