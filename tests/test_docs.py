@@ -223,11 +223,31 @@ def test_the_examples_in_the_docstrings_do_as_they_say(path):
     assert ran.attempted and not ran.failed
 
 
-def test_section_3_has_every_function_once_beside_what_is_said_and_an_anchor_for_each_equation():
-    written = section3.page()
+def test_section_3_is_the_same_in_both_languages_but_for_what_is_said():
+    english, arabic = section3.pages().values()
     functions = re.findall(r"^def \w+\(.*\):$", section3.PAGE.read_text(), re.MULTILINE)
-    assert len(functions) > 25 and all(written.count(head) == 1 for head in functions)
-    assert re.findall(r"^\.\. _eq-(\d):$", written, re.MULTILINE) == list("1234567")
-    assert written.count(".. container:: said") == written.count(".. container:: done") > 10
+    ids = [*section3.ANCHORS[:12], "eq-5", *section3.ANCHORS[12:]]
+    assert [i for i in ids if i.startswith("eq")] == [f"eq-{n}" for n in range(1, 8)]
+    for page in (english, arabic):
+        assert len(functions) > 25 and all(page.count(head) == 1 for head in functions)
+        assert re.findall(r'<span id="([\w-]+)">', page) == ids
+        assert page.count(".. container:: said") == page.count(".. container:: done") == 16
+    assert re.findall(r'href="index.html#([\w-]+)"', arabic) == list(section3.ANCHORS)
+    assert re.findall(r'href="ar.html#([\w-]+)"', english) == list(section3.ANCHORS)
+    for kind in (".. math::", ".. code-block::"):
+        assert english.count(kind) == arabic.count(kind) >= 15
     _, settled = section3.parts("def f(x):\n    return x\n\nsettle(f)\n")
     assert settled == "settle(f)"
+
+
+def test_every_arabic_term_of_the_glossary_is_one_that_the_page_uses():
+    """Or is another form of it: what stands between the article and an ending is enough."""
+    rows = re.findall(
+        r"^\| .*\| ([\u0600-\u06ff ]+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    assert rows.pop(0) == "العربية" and len(rows) == 15
+    text = re.sub(r"[\u064b-\u0652]", "", section3.ARABIC.read_text())
+    for term in rows:
+        for word in term.split():
+            stem = word.removeprefix("ال")[:-1]
+            assert stem in text, f"{word} of {term}"

@@ -42,7 +42,7 @@ def _before(app: Sphinx) -> None:
     if app.tags.has("quick"):
         for picture in (ROOT / "figures").iterdir():
             shutil.copy(picture, figures)
-    written = {"section3/index.rst": page.page(), **readme.pages(), **reference.pages()}
+    written = page.pages() | readme.pages() | reference.pages()
     for path, text in written.items():
         (source / path).parent.mkdir(exist_ok=True)
         (source / path).write_text(text)
@@ -59,7 +59,14 @@ def _after(app: Sphinx) -> None:
                 both.writestr(path.name, text)
 
 
+def _language(app: Sphinx, name: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Section 3 in Arabic says that it is, to whoever reads it aloud."""
+    if name == "section3/ar":
+        context["body"] = f'<div lang="ar">{context["body"]}</div>'
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
+    app.connect("html-page-context", _language)
     app.connect("builder-inited", _before, priority=100)  # Sphinx-Gallery's is 500
     app.connect("builder-inited", _after, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
