@@ -15,6 +15,25 @@ from typing import Any
 
 import stn_ref
 
+DOORS = """\
+Spatial Transformer Networks, the reference. Three ways in:
+
+  read    python -m stn_ref paper      section 3 on one page, run on a digit
+  play    python -m stn_ref explore    a window: drag the points, see the grid and the gradient
+          python -m stn_ref demo       check every gradient, draw section 3 (--out DIR)
+          python -m stn_ref train      train one of the paper's networks
+  test    python -m stn_ref vectors    golden vectors for a sampler of yours
+
+Also check, bench and info; --help says more, of each command too."""
+
+
+class Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Defaults the usual way, where there are any."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        none = action.default is None or action.default is False
+        return action.help if none else super()._get_help_string(action)
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit status is 0 unless a check failed (1) or an argument is bad (2).
@@ -23,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m stn_ref", description=stn_ref.__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command")
     commands.add_parser("paper", help="run section 3's page: each equation on a digit")
     demo = commands.add_parser("demo", help="check the gradients and draw section 3 on digits")
     demo.add_argument("--out", type=Path, default=Path("figures"), help="where figures go")
@@ -44,8 +63,13 @@ def main(argv: list[str] | None = None) -> int:
     vectors = commands.add_parser("vectors", help="write golden vectors for ports to read")
     vectors.add_argument("--out", type=Path, default=Path("vectors"), help="where the files go")
     commands.add_parser("info", help="versions, and the backends that can run here")
+    for command in commands.choices.values():
+        command.formatter_class = Help
     arguments = parser.parse_args(argv)
 
+    if arguments.command is None:
+        print(DOORS)
+        return 0
     if arguments.command == "info":
         return info()
     if arguments.command == "paper":
@@ -65,12 +89,12 @@ def add_train(commands: Any) -> None:
         "train", help="train one of the paper's networks on distorted digits"
     )
     add = parser.add_argument
-    add("--task", default="RTS", help="R, RTS (unless given), P, E, TC or addition")
-    add("--model", default="st-fcn", help="fcn, cnn, st-fcn (unless given) or st-cnn")
+    add("--task", default="RTS", help="R, RTS, P, E, TC or addition")
+    add("--model", default="st-fcn", help="fcn, cnn, st-fcn or st-cnn")
     add(
         "--transformation",
         default="affine",
-        help="affine (unless given), projective, tps, rotation, attention, translation, similarity",
+        help="affine, projective, tps, rotation, attention, translation, similarity",
     )
     add("--transformers", type=int, default=1, help="how many, side by side; in a CNN in series")
     limit = parser.add_mutually_exclusive_group()
@@ -78,16 +102,14 @@ def add_train(commands: Any) -> None:
         "--seconds", type=float, help="of processor time, 60 unless --steps is given"
     )
     limit.add_argument("--steps", type=int, help="batches of 256")
-    add("--seed", type=int, default=0, help="of weights, batches and distortions; 0 unless given")
+    add("--seed", type=int, default=0, help="of weights, batches and distortions")
     add(
         "--data",
         type=Path,
         help="with MNIST's files; unless given, $STN_REF_DATA, or the digits shipped",
     )
     add("--download", action="store_true", help="fetch what is missing there")
-    add(
-        "--out", type=Path, default=Path("training"), help="where results go; training unless given"
-    )
+    add("--out", type=Path, default=Path("training"), help="where results go")
     add("--resume", action="store_true", help="go on from the checkpoint in --out")
 
 

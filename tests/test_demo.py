@@ -47,6 +47,18 @@ def test_the_demo_prints_the_table_and_names_every_figure(tmp_path):
     assert "∂V/∂U_nm" in run.stdout
 
 
+def test_without_a_command_three_ways_in_are_shown_and_help_shows_defaults(capsys):
+    assert main([]) == 0
+    shown = capsys.readouterr().out
+    for command in ("paper", "explore", "demo", "train", "vectors"):
+        assert f"python -m stn_ref {command} " in shown
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "R, RTS, P, E, TC or addition (default: RTS)" in shown
+    assert "None" not in shown and "False" not in shown
+
+
 def test_the_same_demo_writes_the_same_bytes(tmp_path):
     matplotlib.use("agg")
     for out in (tmp_path / "a", tmp_path / "b"):
