@@ -263,7 +263,7 @@ settle("§3.2    in pixels the grid counts 0, 1, 2, …", to_pixels(G, 28, 28)[0
 #
 # **Eq. 3.** A source point falls between pixels. A kernel $k$ of the distance says how much each
 # pixel counts, once along x and once along y; Φ are the kernel's own parameters. The sums run over
-# the pixels that there are, so around `U` there are zeros.
+# the pixels that there are, so around `U` there are zeros. By default $k$ is that of Eq. 5.
 # $$V_i^c = \sum_n \sum_m U_{nm}^c\, k(x_i - m; \Phi_x)\, k(y_i - n; \Phi_y) \qquad \text{Eq. 3}$$
 # %%
 def sample(U, xy, k=lambda t: bilinear(t)):
