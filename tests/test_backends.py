@@ -1,6 +1,7 @@
 """Every backend: its signature, the centred formula, the exact identity."""
 
 import inspect
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from stn_ref.equations import (
     PROJECTIVE,
     SIMILARITY,
     Transformation,
+    affine,
     hat,
     keys,
     lanczos,
@@ -274,3 +276,12 @@ def test_on_the_horizon_division_is_ieee_and_nothing_flows_back(backend, size):
     for found, expected in zip(ours, theirs, strict=True):
         assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
     assert np.isnan(theirs[0]).any() and np.isfinite(theirs[2]).all()
+
+
+@each
+def test_a_users_own_record_of_other_axes_is_refused_by_its_matrix(backend):
+    names = ("name", "identity", "grid", "grid_backward", "matrix", "matrix_backward")
+    own = SimpleNamespace(**{name: getattr(affine(3), name) for name in names})
+    U, theta = np.ones((1, 4, 5, 1)), np.eye(3, 4)[None]
+    with pytest.raises(ValueError, match=r"has shape \(4, 4\); expected \(3, 3\)"):
+        backends.get(backend).transform(U, theta, transformation=own)
