@@ -95,7 +95,7 @@ def test_info_names_versions_and_backends(capsys):
     assert "stn_ref 0.1" in out and "numpy" in out and "backend reference: available" in out
 
 
-@pytest.mark.parametrize("command", [[], ["nothing"], ["demo", "--outt"]])
+@pytest.mark.parametrize("command", [["nothing"], ["demo", "--outt"]])
 def test_a_wrong_command_line_is_an_error(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main(command)
@@ -103,7 +103,7 @@ def test_a_wrong_command_line_is_an_error(command, capsys):
     assert "usage" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["demo", "explore", "check", "info"])
+@pytest.mark.parametrize("command", ["paper", "demo", "explore", "check", "info"])
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])
