@@ -28,7 +28,7 @@ extensions = [
     "docs.ext.mathml",
     "docs.ext.sources",
 ]
-exclude_patterns = ["_build", "section3_ar.md"]
+exclude_patterns = ["_build", "section3_*.md"]
 add_module_names = False
 smartquotes = False  # H' is no quotation
 nitpicky = True

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import stn_ref
+from docs.ext import mathml, percent, readme, reference
 from docs.ext import page as section3
-from docs.ext import percent, readme, reference
 from docs.ext.docstrings import as_numpydoc
 
 ROOT = Path(__file__).parents[1]
@@ -39,6 +39,7 @@ tutorials = pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.ste
         ("```sh\nmake\n\n```\nit", ".. code-block:: sh\n\n   make\n\n\nit"),
         ("| a | b |\n|--|--|\n| 1 | `2` |", "   * - a\n     - b\n   * - 1\n     - ``2``"),
         ("![a _b_](c.png)", ".. image:: c.png\n   :alt: a _b_"),
+        ('![a](b.png "the $c$")', ".. figure:: b.png\n   :alt: a\n\n   the :math:`c`"),
     ],
 )
 def test_markdown_becomes_restructuredtext(markdown, rst):
@@ -223,6 +224,23 @@ def test_the_examples_in_the_docstrings_do_as_they_say(path):
     assert ran.attempted and not ran.failed
 
 
+def shape(words):
+    """The keys of a dictionary of texts, and of the dictionaries in it."""
+    return {key: isinstance(text, str) or shape(text) for key, text in words.items()}
+
+
+def test_what_the_print_leaves_open_is_settled_by_tests_that_there_are():
+    for file, name in re.findall(r"`(test_\w+\.py)::(test_\w+)`", section3.ADDED.read_text()):
+        assert f"def {name}(" in (ROOT / "tests" / file).read_text()
+
+
+def test_a_formula_is_split_where_lines_may_break():
+    tex = r"a \quad b, \qquad {c \quad d} \begin{cases} e \quad f \end{cases} \quad \{ g"
+    assert [piece.strip() for piece in mathml.pieces(tex)] == [
+        *("a", "b,", r"{c \quad d} \begin{cases} e \quad f \end{cases}", r"\{ g")
+    ]
+
+
 def test_section_3_is_the_same_in_both_languages_but_for_what_is_said():
     english, arabic = section3.pages().values()
     functions = re.findall(r"^def \w+\(.*\):$", section3.PAGE.read_text(), re.MULTILINE)
@@ -234,8 +252,13 @@ def test_section_3_is_the_same_in_both_languages_but_for_what_is_said():
         assert page.count(".. container:: said") == page.count(".. container:: done") == 16
     assert re.findall(r'href="index.html#([\w-]+)"', arabic) == list(section3.ANCHORS)
     assert re.findall(r'href="ar.html#([\w-]+)"', english) == list(section3.ANCHORS)
-    for kind in (".. math::", ".. code-block::"):
-        assert english.count(kind) == arabic.count(kind) >= 15
+    for kind in (".. math::", ".. code-block::", ".. container:: in-print"):
+        assert english.count(kind) == arabic.count(kind) >= 12
+    for shown in (r":: \S*figures/(\S+)$", r"(test_\w+\.py::test_\w+)"):  # pictures, tests
+        both = [re.findall(shown, page, re.MULTILINE) for page in (english, arabic)]
+        assert both[0] == both[1] and len(both[0]) >= 15
+    words = json.loads(section3.WORDS.read_text())
+    assert shape(words["en"]) == shape(words["ar"])
     _, settled = section3.parts("def f(x):\n    return x\n\nsettle(f)\n")
     assert settled == "settle(f)"
 

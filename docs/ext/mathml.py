@@ -11,8 +11,8 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 
-def _mathml(writer: Any, node: nodes.Element, block: bool) -> str:
-    tex = node.astext().strip()
+def _mathml(writer: Any, node: nodes.Element, tex: str, block: bool) -> str:
+    tex = tex.strip()
     try:
         # \\ and & mean something only within an environment
         loose = block and re.search(r"\\\\|&", tex) and r"\begin" not in tex
@@ -24,13 +24,26 @@ def _mathml(writer: Any, node: nodes.Element, block: bool) -> str:
         return str(writer.encode(tex))
 
 
+def pieces(tex: str) -> list[str]:
+    r"""A formula, split at each \quad that is in no group: lines break only between formulas."""
+    found, depth = [""], 0
+    for token in re.split(r"(\\begin|\\end|\\q?quad|\\?[{}])", tex):
+        depth += {"{": 1, "}": -1, r"\begin": 1, r"\end": -1}.get(token, 0)
+        if depth == 0 and token in (r"\quad", r"\qquad"):
+            found.append("")
+        else:
+            found[-1] += token
+    return found
+
+
 def _inline(writer: Any, node: nodes.Element) -> None:
-    writer.body.append(_mathml(writer, node, False))
+    writer.body.append(_mathml(writer, node, node.astext(), False))
     raise nodes.SkipNode
 
 
 def _displayed(writer: Any, node: nodes.Element) -> None:
-    writer.body.append(f'<div class="math">{_mathml(writer, node, True)}</div>')
+    formulas = "\n".join(_mathml(writer, node, tex, True) for tex in pieces(node.astext()))
+    writer.body.append(f'<div class="math">{formulas}</div>')
     raise nodes.SkipNode
 
 

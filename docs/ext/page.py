@@ -1,20 +1,28 @@
 """Section 3 on one page, for the site: what is said beside the code that does it, in two languages.
 
 Made from `stn_ref/paper.py`, a percent script: a row for each cell of prose and the code after it,
-functions first and what settles them below. The Arabic prose, docs/section3_ar.md, has the same
-cells, and takes code and equations from there: where it says `$$ $$`, the next equation stands.
+functions first and what settles them below. docs/section3_en.md adds a picture to each cell, and
+what the print leaves open or gets wrong. docs/section3_ar.md has the same cells with all of that;
+code and equations it takes from the script: where it says `$$ $$`, the next equation stands. The
+first picture moves where scripts run (docs/static/play.js), in the words of docs/play.json.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import re
 from textwrap import indent
 
 from docs.ext.percent import ROOT, cells, rst
+from stn_ref.plots.examples import a_digit
 
-PAGE, ARABIC = ROOT / "stn_ref" / "paper.py", ROOT / "docs" / "section3_ar.md"
+PAGE = ROOT / "stn_ref" / "paper.py"
+ADDED, ARABIC, WORDS = (
+    ROOT / "docs" / f for f in ("section3_en.md", "section3_ar.md", "play.json")
+)
 HEADING = re.compile(r"^(#+) (.*)$", re.MULTILINE)
+PICTURE = re.compile(r"^(!\[.*\))$", re.MULTILINE)
 EQUATION = re.compile(r"\$\$.+?\$\$", re.DOTALL)
 # one for each cell, in the paper's order; that of Eq. 5 is within the cell of Eq. 4
 ANCHORS = (
@@ -22,14 +30,16 @@ ANCHORS = (
     *("pixels", "eq-3", "eq-4", "eq-6", "eq-7", "kernel-parameters", "module"),
 )
 OTHER = {"en": ("ar", "العربية"), "ar": ("index", "English")}
+SCRIPTS = "".join(f'<script src="../_static/{name}.js"></script>' for name in ("equations", "play"))
 
 
 def pages() -> dict[str, str]:
     """Path in the site's source ↦ text."""
     both = cells(PAGE.read_text())
     prose, code = [cell.text for cell in both[::2]], [cell.text for cell in both[1::2]]
-    arabic = ARABIC.read_text().split("\n---\n")
+    added, arabic = (path.read_text().split("\n---\n") for path in (ADDED, ARABIC))
     said = [with_equations(ar, en) for ar, en in zip(arabic, prose, strict=True)]
+    prose = [f"{text}\n{more}" for text, more in zip(prose, added, strict=True)]
     return {
         "section3/index.rst": page(prose, code, "en"),
         "section3/ar.rst": ":orphan:\n" + page(said, code, "ar"),
@@ -49,18 +59,35 @@ def page(prose: list[str], code: list[str], language: str) -> str:
     """One language's page, in reStructuredText; site.css lays out a `.step`."""
     written = [":hide-toc:", ""]
     there, name = OTHER[language]
-    for said, done, anchor in zip(prose, code, ANCHORS, strict=True):
-        headings, said = HEADING.findall(said), HEADING.sub("", said).strip()
+    for text, done, anchor in zip(prose, code, ANCHORS, strict=True):
+        headings, text = HEADING.findall(text), HEADING.sub("", text).strip()
+        said, picture, in_print = PICTURE.split(text.replace("](figures/", "](../../figures/"))
         for marks, title in headings:
             written += [rst(f"{marks} {title}"), ""]
-        kind = "step opening" if anchor == ANCHORS[0] else "step"
         ids = [anchor, *["eq-5"] * (anchor == "eq-4")]
         spans = "".join(f'<span id="{i}"></span>' for i in ids)
-        switch = f'{spans}<a class="switch" href="{there}.html#{anchor}">{name}</a>'
-        written += [f".. container:: {kind}", ""]
-        first = f".. raw:: html\n\n   {switch}\n\n"
-        written += [box(f"said {language}", first + rst(said)), box("done", blocks(*parts(done)))]
-    return "\n".join(written)
+        switch = raw(f'{spans}<a class="switch" href="{there}.html#{anchor}">{name}</a>')
+        opening = anchor == ANCHORS[0]
+        if opening:
+            data = {"words": json.loads(WORDS.read_text())[language], "digits": digits()}
+            data = json.dumps(data, ensure_ascii=False)
+            moves = raw(f'<script type="application/json">{data}</script>')
+            move = box(f"play {language}", moves + rst(picture) + "\n\n" + rst(in_print))
+            left, right = [switch + rst(said), move], blocks(*parts(done))
+        else:
+            left = [switch + rst(said), box("in-print", rst(in_print)) if in_print.strip() else ""]
+            right = blocks(*parts(done)) + "\n\n" + rst(picture)
+        step = box(f"said {language}", "\n\n".join(left)) + box("done", right)
+        written += [box("step opening" if opening else "step", step)]
+    return "\n".join([*written, raw(SCRIPTS)])
+
+
+def digits() -> dict[str, str]:
+    """Three digits to play with, a byte a pixel."""
+    labels = (2, 4, 5)
+    return {
+        str(label): bytes((255 * a_digit(label)).round().astype("u1")).hex() for label in labels
+    }
 
 
 def parts(code: str) -> tuple[str, str]:
@@ -85,5 +112,9 @@ def blocks(functions: str, settled: str) -> str:
 
 
 def box(name: str, text: str) -> str:
-    """A container in a step."""
-    return indent(f".. container:: {name}\n\n{indent(text, '   ')}\n", "   ")
+    """A container of these classes."""
+    return f".. container:: {name}\n\n{indent(text, '   ')}\n\n"
+
+
+def raw(html: str) -> str:
+    return f".. raw:: html\n\n   {html}\n\n"

@@ -159,9 +159,11 @@ def _blocks(lines: Iterator[str]) -> Iterator[str]:
             yield from end()
             title = inline(heading[2])
             yield from (title, UNDERLINES[len(heading[1]) - 1] * len(title), "")
-        elif picture := re.fullmatch(r"!\[(.*)\]\((.*)\)", text):
+        elif picture := re.fullmatch(r'!\[(.*)\]\((\S+)(?: "(.*)")?\)', text):
             yield from end()
-            yield from (f".. image:: {picture[2]}", f"   :alt: {picture[1]}", "")
+            alt, path, caption = picture.groups()
+            kind, below = ("figure", [f"   {inline(caption)}", ""]) if caption else ("image", [])
+            yield from (f".. {kind}:: {path}", f"   :alt: {alt}", "", *below)
         elif not text:
             yield from end()
         else:

@@ -18,16 +18,26 @@ const equations = (() => {
   // §3.2  x = c̃ x^s + c, and its slope c̃
   const toPixels = (x, S, aligned) => halfExtent(S, aligned) * x + centre(S);
 
-  // Eq. 1  (x^s, y^s) = A_θ (x^t, y^t, 1); θ is the six numbers, row by row
-  const affine = (theta, [x, y]) => [
-    theta[0] * x + theta[1] * y + theta[2],
-    theta[3] * x + theta[4] * y + theta[5],
-  ];
+  // A transformation: T_θ of a target point, and dθ of what pulls its source point. θ is a list.
+  // Eq. 1  (x^s, y^s) = A_θ (x^t, y^t, 1), and dA_kl = dx_k g_l; A_θ row by row
+  const affine = {
+    map: (theta, [x, y]) => [
+      theta[0] * x + theta[1] * y + theta[2],
+      theta[3] * x + theta[4] * y + theta[5],
+    ],
+    backward: ([dx, dy], [x, y]) => [dx * x, dx * y, dx, dy * x, dy * y, dy],
+  };
 
-  // Eq. 1 backwards: dA_kl = Σ_i dx_k g_l
-  const affineBackward = ([dx, dy], [x, y]) => [dx * x, dx * y, dx, dy * x, dy * y, dy];
+  // §3.2  T_θ = M_θ B, and dθ_kl = dx_l B_k; θ is x_1, y_1, x_2, y_2, …
+  const linear = (basis) => ({
+    map: (theta, p) => {
+      const B = basis(p), along = (l) => B.reduce((sum, b, k) => sum + theta[2 * k + l] * b, 0);
+      return [along(0), along(1)];
+    },
+    backward: (d, p) => basis(p).flatMap((b) => [d[0] * b, d[1] * b]),
+  });
 
-  // §3.2  the thin plate spline: U(r) = r² log r of every control point, then x, y, 1
+  // §3.2  the thin plate spline: its points' r² log r, then x, y, 1, times the system's inverse
   const bends = ([x, y], points) => [
     ...points.map(([px, py]) => {
       const r2 = (x - px) ** 2 + (y - py) ** 2;
@@ -35,31 +45,30 @@ const equations = (() => {
     }),
     x, y, 1,
   ];
+  const spline = (points) => {
+    const K = points.length, upper = points.map((p) => bends(p, points));
+    const lower = [0, 1, 2].map((l) => [...points.map((p) => [...p, 1][l]), 0, 0, 0]);
+    const inverse = solved([...upper, ...lower], K);
+    return linear((p) => {
+      const b = bends(p, points);
+      return points.map((_, k) => b.reduce((sum, value, r) => sum + value * inverse[r][k], 0));
+    });
+  };
 
-  // its coefficients, K + 3 a coordinate: [K P; Pᵀ 0] w = (θ; 0), by elimination with pivots
-  const splineCoefficients = (points, theta) => {
-    const K = points.length, N = K + 3;
-    const rows = points.map((p, k) => [...bends(p, points), theta[k][0], theta[k][1]]);
-    for (let l = 0; l < 3; l++) rows.push([...points.map((p) => [...p, 1][l]), 0, 0, 0, 0, 0]);
+  // the first K columns of a matrix's inverse, by elimination with pivots
+  const solved = (matrix, K) => {
+    const N = matrix.length;
+    const rows = matrix.map((row, r) => [...row, ...matrix.keys()].map((v, c) => (c < N ? v : +(v === r))));
     for (let k = 0; k < N; k++) {
       let best = k;
       for (let r = k; r < N; r++) if (Math.abs(rows[r][k]) > Math.abs(rows[best][k])) best = r;
       [rows[k], rows[best]] = [rows[best], rows[k]];
       for (let r = 0; r < N; r++) {
         const times = r === k ? 0 : rows[r][k] / rows[k][k];
-        if (times) for (let l = k; l < N + 2; l++) rows[r][l] -= times * rows[k][l];
+        if (times) for (let c = k; c < 2 * N; c++) rows[r][c] -= times * rows[k][c];
       }
     }
-    return rows.map((row, k) => [row[N] / row[k], row[N + 1] / row[k]]);
-  };
-
-  const spline = (coefficients, points, p) => {
-    const sum = [0, 0];
-    bends(p, points).forEach((b, k) => {
-      sum[0] += coefficients[k][0] * b;
-      sum[1] += coefficients[k][1] * b;
-    });
-    return sum;
+    return rows.map((row, k) => row.slice(N, N + K).map((value) => value / row[k]));
   };
 
   // Where a coordinate outside lands before it is sampled, and with which slope.
@@ -92,72 +101,61 @@ const equations = (() => {
   // U_nm, and 0 around it
   const pixel = (U, n, m) => (n >= 0 && n < U.H && m >= 0 && m < U.W ? U.at[n * U.W + m] : 0);
 
-  // the terms of Eqs. 3, 6 and 7 at one point: what the trace shows
-  const terms = (U, [x, y], { kernel = "bilinear", padding = "zeros", aligned = true } = {}) => {
+  // The taps of one point, and what Eqs. 3, 6 and 7 multiply there: U, k and k′ along x and along y
+  const taps = (U, [x, y], { kernel = "bilinear", padding = "zeros", aligned = true } = {}) => {
     const [px, slopeX] = paddings[padding](x, U.W, aligned);
     const [py, slopeY] = paddings[padding](y, U.H, aligned);
-    const found = [];
-    for (const v of kernels[kernel](py))
-      for (const h of kernels[kernel](px))
-        found.push({
-          n: v.m, m: h.m, U: pixel(U, v.m, h.m), weight: h.k * v.k,
-          slopeX: slopeX * h.dk * v.k, slopeY: slopeY * h.k * v.dk,
-        });
-    return found;
+    return kernels[kernel](py).flatMap((v) => kernels[kernel](px).map((h) => ({
+      n: v.m, m: h.m, U: pixel(U, v.m, h.m), kx: h.k, ky: v.k, dkx: slopeX * h.dk, dky: slopeY * v.dk,
+    })));
   };
 
   // Eq. 3  V = Σ_n Σ_m U_nm k(x − m) k(y − n)
   const sample = (U, point, options) => {
     let V = 0;
-    for (const t of terms(U, point, options)) V += t.U * t.weight;
+    for (const t of taps(U, point, options)) V += t.U * t.kx * t.ky;
     return V;
   };
 
   // Eq. 6, added to dU, and Eq. 7, returned: [dx, dy]
   const sampleBackward = (dV, U, point, options, dU) => {
     let dx = 0, dy = 0;
-    for (const t of terms(U, point, options)) {
-      if (t.n >= 0 && t.n < U.H && t.m >= 0 && t.m < U.W) dU[t.n * U.W + t.m] += dV * t.weight;
-      dx += dV * t.U * t.slopeX;
-      dy += dV * t.U * t.slopeY;
+    for (const t of taps(U, point, options)) {
+      if (t.n >= 0 && t.n < U.H && t.m >= 0 && t.m < U.W) dU[t.n * U.W + t.m] += dV * t.kx * t.ky;
+      dx += dV * t.U * t.dkx * t.ky;
+      dy += dV * t.U * t.kx * t.dky;
     }
     return [dx, dy];
   };
 
-  // §3.4 without its localisation network: V of a whole lattice, T any point-to-point map
-  const transform = (U, T, H, W, options = {}) => {
+  // §3.4 without its localisation network: V (H, W) = sample(U, T_θ(G) in pixels)
+  const G = (i, j, H, W, aligned) => [target(j, W, aligned), target(i, H, aligned)];
+  const transform = (U, T, theta, H, W, options = {}) => {
     const { aligned = true } = options, V = { H, W, at: new Float64Array(H * W) };
-    for (let i = 0; i < H; i++)
-      for (let j = 0; j < W; j++) {
-        const [x, y] = T([target(j, W, aligned), target(i, H, aligned)]);
-        const xy = [toPixels(x, U.W, aligned), toPixels(y, U.H, aligned)];
-        V.at[i * W + j] = sample(U, xy, options);
-      }
+    V.at.forEach((_, p) => {
+      const [x, y] = T.map(theta, G(Math.floor(p / W), p % W, H, W, aligned));
+      V.at[p] = sample(U, [toPixels(x, U.W, aligned), toPixels(y, U.H, aligned)], options);
+    });
     return V;
   };
 
-  // the gradient of L = ½ Σ (V − target)² in an affine θ: Eq. 7, c̃, Eq. 1, summed over the lattice
-  const descent = (U, theta, wanted, options = {}) => {
-    const { aligned = true } = options, dtheta = new Float64Array(6);
-    const dU = new Float64Array(U.H * U.W);
-    const V = transform(U, (p) => affine(theta, p), wanted.H, wanted.W, options);
-    let loss = 0;
-    for (let i = 0; i < V.H; i++)
-      for (let j = 0; j < V.W; j++) {
-        const G = [target(j, V.W, aligned), target(i, V.H, aligned)];
-        const [x, y] = affine(theta, G), dV = V.at[i * V.W + j] - wanted.at[i * V.W + j];
-        const xy = [toPixels(x, U.W, aligned), toPixels(y, U.H, aligned)];
-        const [dx, dy] = sampleBackward(dV, U, xy, options, dU);
-        const dgrid = [dx * halfExtent(U.W, aligned), dy * halfExtent(U.H, aligned)];
-        affineBackward(dgrid, G).forEach((d, k) => (dtheta[k] += d));
-        loss += (dV * dV) / 2;
-      }
-    return { loss, dtheta: [...dtheta], V };
+  // dθ and dU of a loss whose gradient in V is dV: Eqs. 6 and 7, c̃, then T_θ backwards, summed over G
+  const transformBackward = (dV, U, T, theta, options = {}) => {
+    const { aligned = true } = options, { H, W } = dV;
+    const dtheta = theta.map(() => 0), dU = new Float64Array(U.H * U.W);
+    dV.at.forEach((d, p) => {
+      const g = G(Math.floor(p / W), p % W, H, W, aligned), [x, y] = T.map(theta, g);
+      const point = [toPixels(x, U.W, aligned), toPixels(y, U.H, aligned)];
+      const [dx, dy] = sampleBackward(d, U, point, options, dU);
+      const dgrid = [dx * halfExtent(U.W, aligned), dy * halfExtent(U.H, aligned)];
+      T.backward(dgrid, g).forEach((part, k) => (dtheta[k] += part));
+    });
+    return { dU, dtheta };
   };
 
   return {
-    affine, affineBackward, descent, halfExtent, kernels, paddings, sample, sampleBackward, spline,
-    splineCoefficients, target, terms, toPixels, transform,
+    G, affine, halfExtent, kernels, linear, paddings, sample, sampleBackward, spline, taps, target,
+    toPixels, transform, transformBackward,
   };
 })();
 
