@@ -24,7 +24,7 @@ mutants: .venv/test
 	$(BIN)/python -m tests.mutants
 
 figures: .venv/demo
-	for script in tutorials/[0-9]*.py; do $(BIN)/python $$script || exit 1; done
+	for script in tutorials/[0-9]*.py; do $(BIN)/python $$script figures || exit 1; done
 
 # docs/_build/html/index.html; with QUICK=1 no tutorial runs, pictures come from figures/
 docs: .venv/docs

@@ -54,6 +54,7 @@ def test_a_page_of_the_gallery_runs_the_tutorials_code_and_shows_its_pictures_af
     assert ast.unparse(file) == f"__file__ = {str(path)!r}"
     assert ast.unparse(body) == ast.unparse(ast.parse(script))
     assert script.startswith(f"# %% [markdown]\n# # {title.value.value.splitlines()[1]}\n")
+    assert page.count("<details>") == page.count("</details>") == 3
     at = [page.index(f"# .. image:: /pictures/{name}\n") for name in percent.PICTURE.findall(page)]
     assert at and at == sorted(at)
     for name, shown in zip(percent.PICTURE.findall(page), at, strict=True):
@@ -67,6 +68,9 @@ def test_a_notebook_has_the_tutorials_own_markdown_and_shows_what_its_code_write
     assert (book["nbformat"], book["metadata"]["kernelspec"]["name"]) == (4, "python3")
     prose = [cell["source"] for cell in book["cells"] if cell["cell_type"] == "markdown"]
     code = [cell["source"] for cell in book["cells"] if cell["cell_type"] == "code"]
+    folded = re.compile(r"<details><summary>Solution</summary>\n\n(.*)\n\n</details>", re.DOTALL)
+    assert sum(bool(folded.fullmatch(text)) for text in prose) == script.count("solution\n") == 3
+    prose = [folded.sub(r"\1", text) for text in prose]
     assert prose == [cell.text for cell in percent.cells(script) if cell.is_prose]
     written = "\n".join(f"# {line}".rstrip() for text in prose for line in text.splitlines())
     assert written in re.sub("^[^#].*\n|^# %%.*\n|^\n", "", script, flags=re.MULTILINE)

@@ -8,26 +8,17 @@
 # $-1 \le x_i^s, y_i^s \le 1$ within the input. This page looks at what that line leaves open.
 #
 # It takes about two seconds: `python tutorials/01_lattice_and_coordinates.py`. Pictures go to
-# `figures/`, or to the directory named as the first argument; so it is on every page.
+# `output/`, or to the directory named as the first argument; so it is on every page.
 
 # %%
-import sys
-from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 
 import stn_ref
 from stn_ref import equations as eq
-from stn_ref import files, plots
+from stn_ref import plots
 from stn_ref.plots import diagrams, examples
-
-out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
-files.writable_directory(out)
+from stn_ref.plots.output import out
 
 # %% [markdown]
 # ## The regular grid
@@ -37,34 +28,46 @@ files.writable_directory(out)
 # Arrays of points end in an axis of two, $(x, y)$; arrays of pixels are indexed row first.
 #
 # The paper does not say what ±1 are. Two conventions are in use, and here as elsewhere the name of
-# the choice is `align_corners`: with `True`, ±1 are the *centres* of the corner pixels; with
-# `False`, they are the corner pixels' outer *edges*.
+# the choice is `align_corners`. With `True`, ±1 are the *centres* of the outer pixels; the middle
+# of a row is pixel $c = (W' - 1)/2$, which is also how far it is to an outer centre:
+#
+# $$x_j^t = \frac{j - c}{c}$$
 
 # %%
-for align_corners in (True, False):
-    x = eq.target_grid((1, 4), align_corners=align_corners)[0, :, 0]
-    print(f"align_corners={align_corners!s:5}  x^t of four pixels: {x}")
+H, W = 3, 4
+c_x, c_y = (W - 1) / 2, (H - 1) / 2
+G = np.array([[((j - c_x) / c_x, (i - c_y) / c_y) for j in range(W)] for i in range(H)])
+assert np.allclose(G, eq.target_grid((H, W)))
 
-print(plots.save(diagrams.lattices((3, 4)), out / "lattice.png"))
+# %% [markdown]
+# With `False`, ±1 are the outer pixels' *edges*. Half a pixel more, so that one divides by $W'/2$:
+
+# %%
+G = np.array([[((j - c_x) / (W / 2), (i - c_y) / (H / 2)) for j in range(W)] for i in range(H)])
+assert np.allclose(G, eq.target_grid((H, W), align_corners=False))
+print(plots.save(diagrams.lattices((H, W)), out / "lattice.png"))
 
 # %% [markdown]
 # Look at where the blue square lies: through the centres on the left, around the pixels on the
-# right.
+# right. What `target_grid` adds to these lines is little: an axis of one pixel is at 0, where a
+# division by $c = 0$ would be none, and there may be one axis, or three.
 #
 # ## To pixels and back
 #
-# The sampler of §3.3 counts in pixels, with centres at 0 to $W - 1$. The way there is
-# $x = \tilde c\, x^s + c$, where $c = (W - 1)/2$ is the middle of the row and $\tilde c$ is half of
-# what ±1 span: $(W - 1)/2$ between centres, $W/2$ between edges. The paper has no such step. It
+# The sampler of §3.3 counts in pixels, with centres at 0 to $W - 1$. The way there undoes what the
+# lattice did, with the *input's* size: $x = \tilde c\, x^s + c$, where $\tilde c$ is half of what
+# ±1 span, $(W - 1)/2$ between centres and $W/2$ between edges. The paper has no such step. It
 # matters twice: its slope $\tilde c$ multiplies every gradient that flows to $\theta$, and under
 # the two conventions the same $\theta$ looks at different places.
 
 # %%
-for align_corners in (True, False):
-    ends = np.array([[[[-1.0, 0], [1, 0]]]])
-    x = eq.to_pixels(ends, (1, 4), align_corners=align_corners)[0, 0, :, 0]
-    slope = eq.to_pixels_backward(np.ones_like(ends), (1, 4), align_corners=align_corners)
-    print(f"align_corners={align_corners!s:5}  ±1 are x = {x}, slope {slope[0, 0, 0, 0]}")
+ends = np.array([[[[-1.0, 0], [1, 0]]]])  # (x^s, y^s) = (−1, 0) and (1, 0)
+for align_corners, c_tilde in (True, (W - 1) / 2), (False, W / 2):
+    x = c_tilde * ends[..., 0] + (W - 1) / 2
+    assert np.allclose(x, eq.to_pixels(ends, (1, W), align_corners=align_corners)[..., 0])
+    slope = eq.to_pixels_backward(np.ones_like(ends), (1, W), align_corners=align_corners)[..., 0]
+    assert np.all(slope == c_tilde)
+    print(f"align_corners={align_corners!s:5}  ±1 are x = {x.ravel()}, slope {c_tilde}")
 
 # %% [markdown]
 # ## Where they differ
@@ -132,13 +135,60 @@ V = stn_ref.transform(U, eq.AFFINE.identity()[None])
 print("in one: V equals U, bit for bit:", np.array_equal(V, U))
 
 # %% [markdown]
-# ## Exercise
+# ## Exercises
 #
-# A row has 28 pixels. Which $x^s$ is the centre of pixel 10 if ±1 are the outer edges? Work it out
-# by hand, replace `None`, and run the cell.
+# Replace `None` and run the cell; it says whether you are right, and if not, where to look.
+#
+# **1. Predict.** Eight pixels in a row, and ±1 are the outer edges. Which $x^t$ has the first
+# pixel?
+
+# %%
+x_t = None
+if x_t is not None:
+    right = eq.target_grid((1, 8), align_corners=False)[0, 0, 0]
+    assert x_t != -1, "−1 is where the pixel begins; its centre is half a pixel further in"
+    assert x_t == right, "eight pixels share 2 units; how far from −1 is the middle of the first?"
+    print("half of a pixel's 0.25 from the edge")
+
+# %% [markdown] solution
+# ```python
+# x_t = -1 + 0.25 / 2
+# ```
+
+# %% [markdown]
+# **2. Compute.** A row has 28 pixels. Which $x^s$ is the centre of pixel 10 if ±1 are the outer
+# edges?
 
 # %%
 x_s = None
 if x_s is not None:
-    assert eq.to_pixels(np.array([[[[x_s, 0.0]]]]), (1, 28), align_corners=False)[0, 0, 0, 0] == 10
+    x = eq.to_pixels(np.array([[[[x_s, 0.0]]]]), (1, 28), align_corners=False)[0, 0, 0, 0]
+    assert x == 10, f"that is x = {x:g}; solve x = c̃ x^s + c with c = 13.5, and mind which c̃"
     print("pixel 10")
+
+# %% [markdown] solution
+# $x^s = (x - c)/\tilde c$, and between edges $\tilde c = W/2$:
+# ```python
+# x_s = (10 - 13.5) / 14
+# ```
+
+# %% [markdown]
+# **3. Extend.** Graphics cards count textures in a third way: $u$ from 0 to 1 between the outer
+# edges. Write `to_pixels` for it: from $u$ and $W$ to $x$.
+
+# %%
+from_texture = None  # a function of u and W
+if from_texture is not None:
+    u = np.linspace(0, 1, 9)
+    xy = np.stack([2 * u - 1, 0 * u], axis=-1)[None, None]
+    x = eq.to_pixels(xy, (1, 5), align_corners=False)[0, 0, :, 0]
+    found = from_texture(u, 5)
+    assert found[0] == -0.5, "u = 0 is the left edge of pixel 0, whose centre is at x = 0"
+    assert np.allclose(found, x), "u = 1 is W pixels to the right of u = 0"
+    print("and its slope, W, takes the place of c̃")
+
+# %% [markdown] solution
+# ```python
+# def from_texture(u, W):
+#     return W * u - 0.5
+# ```

@@ -12,31 +12,54 @@
 # About five seconds: `python tutorials/04_kernels_and_the_sampler.py`.
 
 # %%
-import sys
-from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 
 import stn_ref
 from stn_ref import equations as eq
-from stn_ref import files, plots
+from stn_ref import plots
 from stn_ref.plots import diagrams, examples, galleries
+from stn_ref.plots.output import out
 
-out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
-files.writable_directory(out)
 U = examples.a_digit(2)[None]
 
 # %% [markdown]
+# ## Eq. 3 as printed
+#
+# With the hat of Eq. 5, $k(t) = \max(0, 1 - |t|)$, the double sum is four lines. It runs over *all*
+# pixels, for each point. A point between four pixels has weights for those four, and 0 for the
+# rest:
+
+
+# %%
+def hat(t):
+    return np.maximum(0, 1 - np.abs(t))
+
+
+def V_at(U, x, y):
+    """V_i for one channel: U is (H, W)."""
+    H, W = U.shape
+    return sum(U[n, m] * hat(x - m) * hat(y - n) for n in range(H) for m in range(W))
+
+
+# %%
+x, y = 17.3, 10.8
+m, n = np.arange(17, 19), np.arange(10, 12)
+print("k(x − m) for m = 17, 18:", hat(x - m).round(3), " k(y − n) for n = 10, 11:", hat(y - n))
+four = hat(y - n) @ U[0, 10:12, 17:19, 0] @ hat(x - m)
+xy = np.array([[[[x, y]]]])  # as the library takes points: (B, H', W', 2), in pixels
+assert np.allclose([V_at(U[0, ..., 0], x, y), four], eq.sample(U, xy).item())
+
+# %% [markdown]
+# `sample` visits only the taps within a kernel's reach, for all points and channels at once. It
+# also says what a pixel outside is, and what becomes of NaN. `sample_dense` is the sum over all
+# pixels, as printed, for tests.
+#
 # ## A kernel is a row of data
 #
-# Eq. 4 takes the nearest pixel, Eq. 5 is the hat $\max(0, 1 - |t|)$ of bilinear sampling. A kernel
-# here is a record: $k$, its derivative, its derivative for each parameter in $\Phi$, its support.
-# Whoever wants another writes another row, and the sampler need not know.
+# Eq. 4 takes the nearest pixel, Eq. 5 is the hat. A kernel here is a record: $k$, its derivative,
+# its derivative for each parameter in $\Phi$, its support. Whoever wants another writes another
+# row, and the sampler need not know.
 
 # %%
 for _, rows in examples.kernel_groups():
@@ -51,15 +74,33 @@ print(plots.save(galleries.kernels(examples.kernel_groups()), out / "kernels.png
 # page is about those jumps. Keys' cubic has none. `normalised` divides a kernel by the sum of its
 # weights, so that a flat image stays flat.
 #
-# ## Eq. 3 as printed, and as it is computed
+# ## Backwards to the map: the same weights, the other way
 #
-# The double sum runs over *all* pixels, for each output pixel. `sample_dense` is just that. The
-# kernels end after a pixel or two, so `sample` visits only the taps within reach.
+# $V$ is linear in $U$. With all output pixels in one column, Eq. 3 is a matrix: a row for each
+# output pixel $i$, a column for each pixel $(n, m)$, and in it the weight $k(x_i - m)\,k(y_i - n)$.
+# The loss gradient takes the way back through its transpose, for whatever $dV$ is,
+#
+# $$\langle dV, V \rangle = \sum_i dV_i \sum_{nm} U_{nm}\, k\, k
+#   = \sum_{nm} U_{nm} \sum_i dV_i\, k\, k = \langle dU, U \rangle, \qquad
+#   dU_{nm} = \sum_i dV_i\, k(x_i - m)\, k(y_i - n)$$
+#
+# Forward, a point *gathers* from its four pixels; backward, it *scatters* to them, with the same
+# weights. That is Eq. 6 under the chain rule. The print has a second sum in it, which is not
+# needed.
 
 # %%
-xy = np.array([[[[17.3, 10.8]]]])  # one source point, (x, y) in pixels
-print("every pixel:", eq.sample_dense(U, xy).item())
-print("four taps:  ", eq.sample(U, xy).item())
+rng = np.random.default_rng(3)
+points = rng.uniform(-1, 28, (40, 2))  # some of them outside
+x, y = points.T[..., None]
+weights = hat(y - np.arange(28))[:, :, None] * hat(x - np.arange(28))[:, None, :]
+S = weights.reshape(40, 784)  # the matrix: V = S U
+dV = rng.standard_normal(40)
+V, dU = S @ U.ravel(), S.T @ dV
+
+xy = points.reshape(1, 1, 40, 2)
+assert np.allclose(V, eq.sample(U, xy).ravel())
+assert np.allclose(dU, eq.sample_backward(dV.reshape(1, 1, 40, 1), U, xy)[0].ravel())
+print(f"⟨dV, V⟩ = {dV @ V:.12f},  ⟨dU, U⟩ = {dU @ U.ravel():.12f}")
 
 # %% [markdown]
 # ## One pixel through all equations
@@ -160,11 +201,25 @@ print(plots.save(figure, out / "phi.png"))
 # Look at the last panel: the width comes to rest where it should (dashed). On the way it leaps at
 # 2, where the hat begins to reach two pixels more.
 #
-# ## Exercise
+# ## Exercises
 #
-# Eq. 3 has a $\Phi$, and a kernel, for each axis. Sample a crop with Eq. 4 along $x$ and Eq. 5
-# along $y$; the result should have stairs in one direction only. Replace `None`: the assertion
-# looks for equal neighbours along $x$.
+# **1. Predict.** Which weights has Eq. 5 for pixels 5 and 6 at $x = 5.2$?
+
+# %%
+weights = None  # (?, ?)
+if weights is not None:
+    assert np.isclose(sum(weights), 1), "the two weights of a hat sum to one"
+    assert np.allclose(weights, hat(5.2 - np.arange(5, 7))), "the nearer pixel weighs more"
+    print("the distance to the one is the weight of the other")
+
+# %% [markdown] solution
+# ```python
+# weights = (0.8, 0.2)
+# ```
+
+# %% [markdown]
+# **2. Compute.** Eq. 3 has a kernel for each axis. Which pair reads a crop with Eq. 4 along $x$ and
+# Eq. 5 along $y$? The result has stairs in one direction only.
 
 # %%
 pair = None  # (?, ?)
@@ -172,5 +227,41 @@ if pair is not None:
     crop = np.array([[0.5, 0.1, -0.1]])
     V = stn_ref.transform(U, crop, transformation=eq.ATTENTION, size=(56, 56), kernel=pair)
     repeats_x, repeats_y = (np.mean(np.diff(V, axis=axis) == 0) for axis in (2, 1))
-    assert repeats_x > repeats_y + 0.1
+    assert repeats_x > repeats_y + 0.1, (
+        "the stairs run along y; points are (x, y), and so are pairs"
+    )
     print("stairs along x")
+
+# %% [markdown] solution
+# ```python
+# pair = (eq.INTEGER, eq.BILINEAR)
+# ```
+
+# %% [markdown]
+# **3. Extend.** Write a kernel of your own, half a wave of a cosine: $k(t) = (1 + \cos \pi t)/2$
+# for $|t| < 1$. The record needs $k$ and $k'$, both with arguments $(t, \Phi)$, a $\Phi$ of no
+# numbers, and the support.
+
+# %%
+wave = None  # eq.Kernel("wave", (), k, dk, lambda t, Phi: (), 1.0)
+if wave is not None:
+    t = np.array([-1.5, -0.5, 0, 0.25, 1.5])
+    assert np.allclose(wave.k(t, ()), [0, 0.5, 1, (2 + 2**0.5) / 4, 0]), (
+        "k is 1 at t = 0, and 0 from ±1 on"
+    )
+    slope = (wave.k(t + 1e-6, ()) - wave.k(t - 1e-6, ())) / 2e-6
+    assert np.allclose(wave.dk(t, ()), slope, atol=1e-5), "k′(t) = −π/2 sin πt, within ±1"
+    flat = eq.sample(np.ones((1, 6, 6, 1)), np.array([[[[2.3, 3.9]]]]), kernel=wave)
+    print(f"a flat map stays flat: {flat.item():.12f}")
+
+# %% [markdown] solution
+# ```python
+# wave = eq.Kernel(
+#     "wave",
+#     (),
+#     lambda t, Phi: (abs(t) < 1) * (1 + np.cos(np.pi * t)) / 2,
+#     lambda t, Phi: (abs(t) < 1) * -np.pi / 2 * np.sin(np.pi * t),
+#     lambda t, Phi: (),
+#     1.0,
+# )
+# ```

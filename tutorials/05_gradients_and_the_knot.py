@@ -2,42 +2,83 @@
 # # Gradients and the knot
 #
 # A spatial transformer learns because the loss gradient flows back through the sampler: to the
-# feature map (Eq. 6), and to the source points (Eq. 7) and from there to $\theta$. This page draws
-# that pull as arrows, checks it by finite differences, and then looks at the integers, where Eq. 5
-# has its knots and where the print of Eq. 7 goes wrong.
+# feature map (Eq. 6, on the page before), and to the source points (Eq. 7) and from there to
+# $\theta$. This page derives Eq. 7, draws its pull as arrows, checks it by finite differences, and
+# then looks at the integers, where Eq. 5 has its knots and where the print of Eq. 7 goes wrong.
 #
 # About two seconds: `python tutorials/05_gradients_and_the_knot.py`.
 
 # %%
-import sys
-from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 
 import stn_ref
 from stn_ref import equations as eq
-from stn_ref import files, plots
+from stn_ref import plots
 from stn_ref.plots import diagrams, examples
+from stn_ref.plots.output import out
 from stn_ref.proofs.knots import sampler_knots
 
-out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
-files.writable_directory(out)
 rng = np.random.default_rng(7)
 
 # %% [markdown]
-# ## Eqs. 6 and 7
+# ## Eq. 7, derived
 #
-# $\partial V_i^c / \partial U_{nm}^c = k(x_i - m)\,k(y_i - n)$, the weight of one pixel. (The print
-# has a sum over $n, m$ in front, which are also the indices on the left: drop it.)
+# A point's value is $V_i = \sum_{nm} U_{nm}\, k(x_i - m)\, k(y_i - n)$. Move it a little along $x$:
+# of the three factors only $k(x_i - m)$ changes, at the rate $k'(x_i - m)$. So
 #
-# $\partial V_i^c / \partial x_i = \sum_n \sum_m U_{nm}^c\, k'(x_i - m)\, k(y_i - n)$, where for
-# the hat of Eq. 5 $k'$ is +1 left of the pixel and −1 right of it.
+# $$\frac{\partial V_i}{\partial x_i} = \sum_n \sum_m U_{nm}\, k'(x_i - m)\, k(y_i - n)$$
 #
+# and with $y$ it is the other factor's turn. What is $k'$ of the hat $\max(0, 1 - |t|)$, at
+# $t = x_i - m$? Left of the pixel, where $-1 < t < 0$, the hat is $1 + t$ and rises: $+1$. Right of
+# it, where $0 < t < 1$, it is $1 - t$ and falls: $-1$. Elsewhere it is flat. Of a point's two
+# columns, the one ahead counts $+1$ and the one behind $-1$: the slope is a difference of
+# neighbours.
+
+
+# %%
+def hat(t):
+    return np.maximum(0, 1 - np.abs(t))
+
+
+def hat_slope(t):
+    """k′(t); on the knots t = −1, 0, 1 it is the slope to the right."""
+    return 1.0 * ((t >= -1) & (t < 0)) - 1.0 * ((t >= 0) & (t < 1))
+
+
+def slopes(U, x, y):
+    """∂V/∂x and ∂V/∂y of one channel U (H, W) at one point.  Eq. 7"""
+    n, m = np.arange(U.shape[0]), np.arange(U.shape[1])
+    dx = hat(y - n) @ U @ hat_slope(x - m)
+    dy = hat_slope(y - n) @ U @ hat(x - m)
+    return dx, dy
+
+
+# %%
+digit = examples.a_digit(2)[None]
+xy = np.array([[[[17.3, 10.8]]]])
+_, dxy, _ = eq.sample_backward(np.ones((1, 1, 1, 1)), digit, xy)
+assert np.allclose(slopes(digit[0, ..., 0], 17.3, 10.8), dxy.ravel())
+print("∂V/∂x, ∂V/∂y =", dxy.ravel())
+
+# %% [markdown]
+# ## On to θ
+#
+# The rest of the way is tutorials 1 and 2 read backwards: $x = \tilde c\,x^s + c$ multiplies by
+# $\tilde c$, and Eq. 1 collects $\sum_i dx_i^s\,(x_i^t, y_i^t, 1)$. `transform_backward` is these
+# three lines and Eq. 6:
+
+# %%
+theta, G = np.array([[[0.9, 0.1, 0.05], [-0.2, 0.8, 0.1]]]), eq.target_grid((20, 20))
+dV = rng.standard_normal((1, 20, 20, 1))
+xy = eq.to_pixels(eq.AFFINE.grid(theta, G), (28, 28))
+_, dxy, _ = eq.sample_backward(dV, digit, xy)
+dgrid = 13.5 * dxy  # c̃ = (28 − 1)/2
+dtheta = np.einsum("bijk,ijl->bkl", dgrid, np.concatenate([G, np.ones((20, 20, 1))], axis=-1))
+assert np.allclose(dtheta, stn_ref.transform_backward(dV, digit, theta)[1])
+print("dθ =", dtheta[0].round(1).tolist())
+
+# %% [markdown]
 # ## Where the loss pulls
 #
 # A digit is read from a grid that lies aside, so that the output is shifted, and the loss is the
@@ -45,7 +86,6 @@ rng = np.random.default_rng(7)
 # point, $-\partial L/\partial(x, y)$; it is the brightness's slope at that point, times an error.
 
 # %%
-digit = examples.a_digit(2)[None]
 home = eq.to_pixels(eq.target_grid((28, 28))[None], (28, 28))
 figure, axes = plt.subplots(1, 2, figsize=(8.4, 4.4), layout="constrained")
 for ax, aside in zip(axes, (1.5, 9.5), strict=True):
@@ -137,12 +177,47 @@ print(report)
 print(plots.save(diagrams.knot(examples.a_digit(2)), out / "knot.png"))
 
 # %% [markdown]
-# ## Exercise
+# ## Exercises
 #
-# On the knots the claim is only required to lie between the one-sided derivatives. Write a
-# backward pass that returns a fifth, legal choice, 0.9 of the right one and 0.1 of the left one
-# (call `eq.sample_backward` twice); `check_gradients` should accept it and say "in between".
-# Replace `None`.
+# **1. Predict.** The row 10, 11, 14, 19, 26 is read at $x = 2.5$. What is $\partial V/\partial x$?
+
+# %%
+slope = None
+if slope is not None:
+    row = np.array([[10.0, 11, 14, 19, 26]])
+    assert slope == slopes(row, 2.5, 0)[0], "the pixel ahead minus the pixel behind"
+    print("19 − 14")
+
+# %% [markdown] solution
+# ```python
+# slope = 5
+# ```
+
+# %% [markdown]
+# **2. Compute.** All 784 points of an output have $\partial L/\partial x = 0.01$, in pixels. The
+# input is 28 pixels wide, ±1 are its outer *edges*, and $\theta$ is a translation. What is
+# $\partial L/\partial t_x$?
+
+# %%
+dt_x = None
+if dt_x is not None:
+    dxy = np.full((1, 28, 28, 2), 0.01)
+    dgrid = eq.to_pixels_backward(dxy, (28, 28), align_corners=False)
+    right = eq.TRANSLATION.grid_backward(dgrid, np.zeros((1, 2)), eq.target_grid((28, 28)))[0][0, 0]
+    assert not np.isclose(dt_x, 7.84), "t_x is not in pixels: c̃ is missing"
+    assert not np.isclose(dt_x, 7.84 * 13.5), "that is c̃ between centres"
+    assert np.isclose(dt_x, right), "the sum over all points, times c̃"
+    print("one unit of t_x is 14 pixels")
+
+# %% [markdown] solution
+# ```python
+# dt_x = 784 * 0.01 * 14
+# ```
+
+# %% [markdown]
+# **3. Extend.** On the knots a claim is only required to lie between the one-sided derivatives.
+# Write a backward pass that returns a fifth, legal choice, 0.9 of the right one and 0.1 of the left
+# one (call `eq.sample_backward` twice); `check_gradients` should accept it and say "in between".
 
 # %%
 mixed = None  # a function of (dV, U, xy) that returns (dU, dxy)
@@ -151,5 +226,13 @@ if mixed is not None:
     report = stn_ref.check_gradients(
         eq.sample, mixed, U, np.round(xy), rng=rng, knots=sampler_knots()
     )
-    assert report.ok and "in between" in str(report)
+    assert report.ok, f"it is not between the slopes to the left and to the right:\n{report}"
+    assert "in between" in str(report), "that is one of the two sides; mix them"
     print("accepted")
+
+# %% [markdown] solution
+# ```python
+# def mixed(dV, U, xy):
+#     right, left = (eq.sample_backward(dV, U, xy, tie=tie)[:2] for tie in ("right", "left"))
+#     return [0.9 * r + 0.1 * l for r, l in zip(right, left, strict=True)]
+# ```

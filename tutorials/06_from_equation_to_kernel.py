@@ -18,23 +18,18 @@ from pathlib import Path
 
 os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "1")  # set it to 0 where there is a GPU
 
-import matplotlib
-
-matplotlib.use("agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 from numba import cuda, njit, set_num_threads
 
 import stn_ref
 from stn_ref import equations as eq
-from stn_ref import files, plots
+from stn_ref import plots
 from stn_ref.data import digits
+from stn_ref.plots.output import out
 from stn_ref.plots.roofline import roofline
 
 root = Path(__file__).parents[1]
-out = Path(sys.argv[1]) if len(sys.argv) > 1 else root / "figures"
-files.writable_directory(out)
 set_num_threads(1)
 
 # %% [markdown]
@@ -258,15 +253,62 @@ figure = roofline([row for row in rows if row["threads"] == 1])
 print(plots.save(figure, out / "roofline_cpu.png", dpi=100))
 
 # %% [markdown]
-# ## Exercise
+# ## Exercises
 #
-# A map of 28 × 28 pixels is sampled with Keys' kernel, whose support is two pixels either way. By
-# how many times fewer terms does the sum over the taps have than Eq. 3 as printed, for a point that
-# is not on a pixel and not near the border? Replace `None`.
+# **1. Predict.** A volume of 28 × 28 × 28 voxels is read with the hat of Eq. 5. How many of its
+# 21,952 terms can be other than 0?
+
+# %%
+terms = None
+if terms is not None:
+    k = np.array([1 - abs(x - m) for x, m in ((0.3, 0), (0.3, 1))])  # of the two taps of an axis
+    right = np.count_nonzero(k[:, None, None] * k[:, None] * k)
+    assert terms == right, "two taps on each axis, and every tap of one meets every tap of another"
+    print("two to the number of axes")
+
+# %% [markdown] solution
+# ```python
+# terms = 8
+# ```
+
+# %% [markdown]
+# **2. Compute.** A map of 28 × 28 pixels is sampled with Keys' kernel, whose support is two pixels
+# either way. By how many times fewer terms does the sum over the taps have than Eq. 3 as printed,
+# for a point that is not on a pixel and not near the border?
 
 # %%
 fewer = None
 if fewer is not None:
     k_x, k_y = (eq.keys().k(at - np.arange(28), eq.keys().Phi) for at in (13.4, 9.7))
-    assert fewer == 28 * 28 / np.count_nonzero(np.outer(k_y, k_x))
+    right = 28 * 28 / np.count_nonzero(np.outer(k_y, k_x))
+    assert fewer == right, "two pixels either way are four taps on each of the two axes"
     print("and so much is saved before anything is compiled")
+
+# %% [markdown] solution
+# ```python
+# fewer = 28 * 28 / 4**2
+# ```
+
+# %% [markdown]
+# **3. Extend.** `as_printed` has zeros around the image. Write `with_border`, with the same
+# arguments, for the padding `border`: a point outside takes what the nearest point of the image
+# has.
+
+# %%
+with_border = None  # a function of U (H, W) and xy (N, 2)
+if with_border is not None:
+    rng = np.random.default_rng(1)
+    U, points = rng.random((5, 6)), rng.uniform(-3, 8, (40, 2))
+    right = stn_ref.sample(U[None, ..., None], points[None, None], padding="border")[0, 0, :, 0]
+    found = np.array(with_border(U, points))
+    inside = np.all([points >= 0, points <= [5, 4]], axis=(0, 2))
+    assert np.allclose(found[inside], right[inside]), "within the image nothing should change"
+    assert np.allclose(found, right), "move the point first: x into 0 … W − 1, y into 0 … H − 1"
+    print("one line, and no kernel has to know of it")
+
+# %% [markdown] solution
+# ```python
+# def with_border(U, xy):
+#     H, W = U.shape
+#     return as_printed(U, np.clip(xy, 0, [W - 1, H - 1]))
+# ```

@@ -9,21 +9,13 @@
 # About three seconds: `python tutorials/07_distorted_digits.py`.
 
 # %%
-import sys
-from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from stn_ref import files, plots
-from stn_ref.data import TASKS, digits, distort
-
-out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
-files.writable_directory(out)
+from stn_ref import plots
+from stn_ref.data import TASKS, Task, digits, distort
+from stn_ref.plots.output import out
 
 data = digits(dtype=np.float32)
 in_turn = np.argsort(data.y_test, kind="stable").reshape(10, -1).T.ravel()
@@ -56,6 +48,19 @@ def sheet(title, found, boxes=None):
 # large. What a network has to find is the inverse of that again: it asks where the upright digit's
 # pixels are on the canvas.
 #
+# In the sampler's coordinates, −1 to 1, $p'$ is multiplied by half of what ±1 span on the canvas
+# and $p$ divided by that of the frame. Here is θ of the first digit of a batch, from the truth
+# about it:
+
+# %%
+found, half, frame = draw("RTS", 10), (42 - 1) / 2, (28 - 1) / 2
+a, s, d = found.angle[0, 0], found.scale[0, 0], found.place[0, 0] - half
+R_inverse = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
+A = np.column_stack([R_inverse * half, -R_inverse @ d]) / (s * frame)
+cos, sin, t_x, t_y = found.theta[0, 0]  # θ of a similarity
+assert np.allclose(A, [[cos, -sin, t_x], [sin, cos, t_y]])
+
+# %% [markdown]
 # **R** turns by up to 90° either way. Some sixes and nines can no longer be told apart.
 
 # %%
@@ -134,15 +139,60 @@ for ax, (name, (images, labels)) in zip(axes, rows.items(), strict=True):
 print(plots.save(figure, out / "distortions.png", dpi=90))
 
 # %% [markdown]
-# ## Exercise
+# ## Exercises
 #
-# A frame of 28 × 28 pixels is turned by any angle. Up to which scale does it always fit on a canvas
-# of 42 × 42, corners and all? Replace `None`.
+# **1. Predict.** A digit is shown at half its size, on a canvas as large as its frame, not turned
+# and in the middle. What is $\theta_{11}$ of the affine map that made it?
+
+# %%
+theta_11 = None
+if theta_11 is not None:
+    small = distort(Task("small", 28, scale=(0.5, 0.5)), x[:1], y[:1], np.random.default_rng(0))
+    assert theta_11 == small.theta[0, 0, 0], "θ says where the canvas looks, so it is the inverse"
+    print("the canvas spans two frames")
+
+# %% [markdown] solution
+# ```python
+# theta_11 = 2
+# ```
+
+# %% [markdown]
+# **2. Compute.** A frame of 28 × 28 pixels is turned by any angle. Up to which scale does it always
+# fit on a canvas of 42 × 42, corners and all?
 
 # %%
 scale = None
 if scale is not None:
     a = np.linspace(0, np.pi / 2, 1000)
     widest = np.max(28 * scale * (np.cos(a) + np.sin(a)))
-    assert abs(widest - 42) < 0.01
+    assert abs(widest - 42) < 0.01, (
+        f"at its widest it has {widest:.1f} pixels: think of its diagonal"
+    )
     print("it fits, and nothing larger does")
+
+# %% [markdown] solution
+# The diagonal is $28\sqrt{2}\,s$ pixels long:
+# ```python
+# scale = 1.5 / np.sqrt(2)
+# ```
+
+# %% [markdown]
+# **3. Extend.** Make a task of your own: one digit anywhere on 50 × 50 pixels, turned by up to 30°
+# either way, its size kept, among three patches of other digits. `Task`'s docstring has the names.
+
+# %%
+mine = None  # Task("mine", …)
+if mine is not None:
+    found = distort(mine, x, y, np.random.default_rng(0), clutter=x)
+    assert found.images.shape[1:] == (50, 50, 1), "size is the canvas along an axis, digits is one"
+    degrees = np.rad2deg(found.angle)
+    assert 28 < abs(degrees).max() <= 30, f"it is turned by up to {abs(degrees).max():.0f}°"
+    assert np.all(found.scale == 1), "scale is a pair, from … to, and (1, 1) unless given"
+    assert np.ptp(found.place) > 10, "anywhere decides whether the place is random"
+    assert mine.patches == 3, "patches is how many"
+    print(sum(found.boxes[0, 0, 2:] - found.boxes[0, 0, :2]) / 2, "pixels a side, as the frame is")
+
+# %% [markdown] solution
+# ```python
+# mine = Task("mine", 50, angle=30, anywhere=True, patches=3)
+# ```

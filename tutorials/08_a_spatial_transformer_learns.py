@@ -13,20 +13,14 @@
 
 # %%
 import os
-import sys
-from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a second thread gains such matrices nothing
-
-import matplotlib
-
-matplotlib.use("agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from stn_ref import equations as eq
-from stn_ref import files, plots
+from stn_ref import plots
 from stn_ref.data import TASKS, digits, distort
 from stn_ref.nn import (
     SGD,
@@ -43,9 +37,8 @@ from stn_ref.nn import (
 from stn_ref.nn.trees import named
 from stn_ref.plots import diagrams, examples
 from stn_ref.plots.films import every_so_often, frames, moving_picture
+from stn_ref.plots.output import out
 
-out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
-files.writable_directory(out)
 data = digits(dtype=np.float32)
 
 # %% [markdown]
@@ -166,11 +159,51 @@ for ax, maps, name in zip(axes, (warp.U, warp.V), "UV", strict=True):
 print(plots.save(figure, out / "upright.png"))
 
 # %% [markdown]
-# ## Exercise
+# ## Exercises
 #
-# The transformer's angle is a sum: $\theta = h W_\theta + b_\theta$. At first $W_\theta$ is 0, so
-# no gradient reaches the layers before it. Which of the weights under `params[0]["f_loc"]` have
-# moved after one step of plain SGD? Replace `None` by a list of the arrays' names, as
+# **1. Predict.** Before the first step, which angle does the transformer give to an image it sees?
+
+# %%
+angle = None
+if angle is not None:
+    first = SpatialTransformer(fully_connected(32, 32), transformation=eq.ROTATION)
+    params, _ = first.initialise(np.random.default_rng(0), (28, 28, 1))
+    ((_, warp),) = warps(
+        Sequential(first), Sequential(first).forward((params,), data.x_test[:5])[1]
+    )
+    assert np.all(warp.theta == angle), (
+        "the regression layer starts with weights of 0; its bias is …"
+    )
+    print("whatever it sees: at first it is the identity")
+
+# %% [markdown] solution
+# ```python
+# angle = 0
+# ```
+
+# %% [markdown]
+# **2. Compute.** How many weights does this transformer add to the network? Its $f_{loc}$ has two
+# layers of 32 units over 28 × 28 pixels, and a regression layer to one angle.
+
+# %%
+count = None
+if count is not None:
+    first = SpatialTransformer(fully_connected(32, 32), transformation=eq.ROTATION)
+    params, _ = first.initialise(np.random.default_rng(0), (28, 28, 1))
+    right = sum(leaf.size for _, leaf in named(params))
+    assert count != right - 65, "each unit has a bias, too"
+    assert count == right, "inputs times units, and a bias a unit, for each of three layers"
+    print("most of them look at the image")
+
+# %% [markdown] solution
+# ```python
+# count = 784 * 32 + 32 + 32 * 32 + 32 + 32 * 1 + 1
+# ```
+
+# %% [markdown]
+# **3. Extend.** The transformer's angle is a sum: $\theta = h W_\theta + b_\theta$. At first
+# $W_\theta$ is 0, so no gradient reaches the layers before it. Which of the weights under
+# `params[0]["f_loc"]` have moved after one step of plain SGD? Give a list of the arrays' names, as
 # `stn_ref.nn.trees.named` gives them.
 
 # %%
@@ -183,5 +216,11 @@ if names is not None:
     after = fit(model, before, *images, optimiser=SGD(0.1, momentum=0), rng=rng, steps=1).params
     was = dict(named(before[0]["f_loc"]))
     moved = {k for k, leaf in named(after[0]["f_loc"]) if not np.allclose(leaf, was[k])}
-    assert set(names) == moved
+    assert not set(names) - set(was), f"the names are {', '.join(was)}"
+    assert set(names) == moved, "dh = dθ W_θᵀ is 0, but dW_θ = hᵀ dθ and db_θ = dθ are not"
     print("and the others follow from the second step on")
+
+# %% [markdown] solution
+# ```python
+# names = ["2/W", "2/b"]
+# ```

@@ -13,19 +13,13 @@
 
 # %%
 import os
-import sys
-from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a second thread gains such matrices nothing
-
-import matplotlib
-
-matplotlib.use("agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from stn_ref import files, plots
+from stn_ref import plots
 from stn_ref.data import TASKS, Task, digits, distort
 from stn_ref.equations import ATTENTION, ROTATION
 from stn_ref.nn import (
@@ -41,9 +35,8 @@ from stn_ref.nn import (
     warps,
 )
 from stn_ref.plots.films import frames
+from stn_ref.plots.output import out
 
-out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
-files.writable_directory(out)
 data = digits(dtype=np.float32)
 
 
@@ -214,15 +207,60 @@ print(plots.save(figure, out / "parallel.png"))
 # can bring into view is decided when it is built. Networks that look again and again (recurrent
 # ones) do not have this limit.
 #
-# ## Exercise
+# ## Exercises
 #
-# An image has three channels, and five transformers in parallel look at it. How many channels do
-# they pass on together? Replace `None`.
+# **1. Predict.** An image has three channels, and five transformers in parallel look at it. How
+# many channels do they pass on together?
 
 # %%
 channels = None
 if channels is not None:
     five = Parallel(*[looking(ATTENTION)] * 5)
     _, shape = five.initialise(np.random.default_rng(0), (42, 42, 3))
-    assert shape == (28, 28, channels)
+    assert shape == (28, 28, channels), "each warps all channels alike, and passes all of them on"
     print("and the next layer has to take them all")
+
+# %% [markdown] solution
+# ```python
+# channels = 5 * 3
+# ```
+
+# %% [markdown]
+# **2. Compute.** Two transformers in series each read half a pixel to the right with Eq. 5. Which
+# weights do three neighbouring pixels of the input have in a pixel of the output? One transformer
+# that moves by a whole pixel would have 0, 1, 0.
+
+# %%
+weights = None  # (?, ?, ?)
+if weights is not None:
+    once = np.array([[0.5, 0.5, 0], [0, 0.5, 0.5]])  # two neighbours of what is passed on
+    right = np.array([0.5, 0.5]) @ once
+    assert np.isclose(sum(weights), 1), "all the weights together are one"
+    assert np.allclose(weights, right), "each reading is the mean of two neighbours; take it twice"
+    print("that is the blur of a second reading")
+
+# %% [markdown] solution
+# ```python
+# weights = (0.25, 0.5, 0.25)
+# ```
+
+# %% [markdown]
+# **3. Extend.** Write `chain(count)`: a `Sequential` of so many transformers in series, the first
+# of which looks by attention and the others by rotation.
+
+# %%
+chain = None  # a function of count
+if chain is not None:
+    model = chain(3)
+    params, shape = model.initialise(np.random.default_rng(0), (42, 42, 1))
+    assert shape == (28, 28, 1), f"it passes on {shape}; `looking` passes on 28 × 28 pixels"
+    found = warps(model, model.forward(params, np.ones((1, 42, 42, 1), np.float32))[1])
+    numbers = [warp.theta.shape[1] for _, warp in found]
+    assert numbers == [3, 1, 1], f"their θ have {numbers} numbers; attention has 3, rotation 1"
+    print("three looks, one after another")
+
+# %% [markdown] solution
+# ```python
+# def chain(count):
+#     return Sequential(looking(ATTENTION), *[looking(ROTATION)] * (count - 1))
+# ```

@@ -13,21 +13,15 @@
 
 # %%
 import os
-import sys
-from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a second thread gains such matrices nothing
-
-import matplotlib
-
-matplotlib.use("agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from stn_ref import files, plots, transform
+from stn_ref import plots, transform
 from stn_ref.data import Extruded, digits, extrude, pace, played
-from stn_ref.equations import affine, target_grid, to_pixels
+from stn_ref.equations import ROTATION, affine, target_grid, to_pixels
 from stn_ref.nn import (
     Adam,
     AveragePool,
@@ -42,9 +36,8 @@ from stn_ref.nn import (
     warps,
 )
 from stn_ref.plots import solids
+from stn_ref.plots.output import out
 
-out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
-files.writable_directory(out)
 steps = 8 if os.environ.get("STN_REF_QUICK") else 4000
 
 # %% [markdown]
@@ -52,11 +45,21 @@ steps = 8 if os.environ.get("STN_REF_QUICK") else 4000
 #
 # A template of four bumps is played at a pace of its own between six moments, and a little noise is
 # added. `pace(6)` is a transformation like any other, $T_\theta(G) = M_\theta B(G)$, with a hat
-# for each moment as its basis; $\theta$ says which moment of the template is heard there.
+# for each moment as its basis; $\theta$ says which moment of the template is heard there. In one
+# line:
+
+# %%
+moments, theta = np.linspace(-1, 1, 6), np.array([-1, -0.7, -0.1, 0.1, 0.5, 1])
+time = target_grid((96,))
+B = np.maximum(0, 1 - abs(time - moments) / 0.4)  # (96, 6), the moments are 0.4 apart
+assert np.allclose(B @ theta, pace(6).grid(theta[None, :, None], time)[0, :, 0])
+
+# %% [markdown]
+# And the sampler on one axis is Eq. 3 with one sum, $V_i = \sum_m U_m\,k(x_i - m)$. Nothing else
+# changes.
 
 # %%
 rng = np.random.default_rng(0)
-time = target_grid((96,))
 template = sum(
     height * np.exp(-(((time - at) / width) ** 2))
     for height, at, width in (
@@ -215,11 +218,27 @@ voxels = (test.images.shape[1] - 1) * abs(np.sum(across * z, 1)) / np.linalg.nor
 print(f"a slice is {np.median(voxels):.1f} voxels deep, a digit {12 * 0.5:.0f}")
 
 # %% [markdown]
-# ## Exercise
+# ## Exercises
 #
-# For which $\theta$ of `affine(3)` does `Project` see a volume from its side, with what is near on
-# the left of the picture and what is far on the right? Replace `None` by the 3 × 4 matrix; its rows
-# are $x^s$, $y^s$ and $z^s$.
+# **1. Predict.** A volume is read with Keys' kernel, which reaches two voxels either way. How many
+# voxels have a weight in one point of the output?
+
+# %%
+taps = None
+if taps is not None:
+    assert taps != 12, "not four for each axis: every tap along x meets every one along y and z"
+    assert taps == 4**3, "four taps on each of three axes"
+    print("sixteen times as many as in a signal")
+
+# %% [markdown] solution
+# ```python
+# taps = 64
+# ```
+
+# %% [markdown]
+# **2. Compute.** For which $\theta$ of `affine(3)` does `Project` see a volume from its side, with
+# what is near on the left of the picture and what is far on the right? Give the 3 × 4 matrix; its
+# rows are $x^s$, $y^s$ and $z^s$.
 
 # %%
 theta = None
@@ -227,5 +246,34 @@ if theta is not None:
     U = np.random.default_rng(0).random((1, 5, 5, 5, 1))
     V = transform(U, np.array([theta], float), transformation=affine(3))
     side, _ = Project().forward((), V)
-    assert np.allclose(side[0, ..., 0], U[0, ..., 0].mean(axis=2).T)
+    assert not np.allclose(side, U.mean(axis=1)), "that is the view from the front"
+    assert np.allclose(side[0, ..., 0], U[0, ..., 0].mean(axis=2).T), (
+        "z^s should be the picture's x"
+    )
     print("so turned, and mirrored: det = −1")
+
+# %% [markdown] solution
+# ```python
+# theta = [[0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0]]
+# ```
+
+# %% [markdown]
+# **3. Extend.** Write `about_z(a)`: the $\theta$ (3, 4) of `affine(3)` that turns every slice as
+# `ROTATION` turns an image, by the angle $a$.
+
+# %%
+about_z = None  # a function of an angle
+if about_z is not None:
+    U = np.random.default_rng(0).random((1, 4, 9, 9, 1))
+    V = transform(U, np.array([about_z(0.4)], float), transformation=affine(3))
+    slices = transform(U[0], np.full((4, 1), 0.4), transformation=ROTATION)
+    backwards = transform(U[0], np.full((4, 1), -0.4), transformation=ROTATION)
+    assert not np.allclose(V[0], backwards), "the other way: x^s = cos a x − sin a y"
+    assert np.allclose(V[0], slices), "x and y turn as in an image; the row of z is 0, 0, 1, 0"
+    print("a rotation that leaves z alone")
+
+# %% [markdown] solution
+# ```python
+# def about_z(a):
+#     return [[np.cos(a), -np.sin(a), 0, 0], [np.sin(a), np.cos(a), 0, 0], [0, 0, 1, 0]]
+# ```

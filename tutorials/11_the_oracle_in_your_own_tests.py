@@ -19,19 +19,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import matplotlib
-
-matplotlib.use("agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 
-from stn_ref import files, plots
-from stn_ref.oracle import check, expected, explain, torch
+from stn_ref import plots
+from stn_ref.oracle import check, expected, explain, scipy, torch
 from stn_ref.oracle.differences import NAMES, Probe, answer, dialect_of, differences
-
-out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "figures"
-files.writable_directory(out)
+from stn_ref.plots.output import out
 
 # %% [markdown]
 # ## A sampler
@@ -215,14 +209,61 @@ if find_spec("pytest") and find_spec("hypothesis"):
             print(f"{name}: {run.stdout.splitlines()[-1]}")
 
 # %% [markdown]
-# ## Exercise
+# ## Exercises
 #
-# Repair the bug without `np.floor`: write a `cell` from `np.trunc` that gives the pixel before a
-# coordinate for negative ones, too. Replace `None`; the oracle has the last word.
+# **1. Predict.** The row 10, 20, 30 is read linearly at $x = -0.5$, half a pixel before the first
+# centre. What does PyTorch say with its padding `zeros`, and what SciPy with its mode `constant`?
+
+# %%
+says = None  # (PyTorch's, SciPy's)
+if says is not None:
+    U, at = np.array([[10.0, 20, 30]]), np.array([[[-0.5]], [[0.0]]])
+    by_scipy = scipy.map_coordinates(U, at[::-1], order=1, mode="constant")
+    by_torch = torch.grid_sample(U[None, None], np.array([[[[-1.5, 0]]]]), align_corners=True)
+    assert says[0] == by_torch.item(), "every tap outside is 0, so the pixel at 0 counts by half"
+    assert says[1] == by_scipy.item(), (
+        "SciPy's constant is there at once, outside the outer centres"
+    )
+    print("and neither is wrong")
+
+# %% [markdown] solution
+# ```python
+# says = (5.0, 0.0)
+# ```
+
+# %% [markdown]
+# **2. Compute.** To which pixels do PyTorch and SciPy round $x = 2.5$ in `nearest`?
+
+# %%
+pixels = None  # (PyTorch's, SciPy's)
+if pixels is not None:
+    U = np.arange(6.0)
+    half = np.array([[[[0.0, 0]]]])  # the middle of six pixels
+    even = torch.grid_sample(U[None, None, None], half, mode="nearest", align_corners=True).item()
+    up = scipy.map_coordinates(U, np.array([[2.5]]), order=0).item()
+    assert pixels[0] == even, "PyTorch rounds half to even"
+    assert pixels[1] == up, "SciPy takes ⌊x + ½⌋, as Eq. 4 does"
+    print("two dialects, one point")
+
+# %% [markdown] solution
+# ```python
+# pixels = (2, 3)
+# ```
+
+# %% [markdown]
+# **3. Extend.** Repair the bug without `np.floor`: write a `cell` from `np.trunc` that gives the
+# pixel before a coordinate for negative ones, too. The oracle has the last word.
 
 # %%
 cell = None  # a function of an array
 if cell is not None:
     like = partial(torch.grid_sample, align_corners=True)
-    check(partial(sampler, cell=cell), like=like, rng=np.random.default_rng(1)).raise_if_failed()
+    report = check(partial(sampler, cell=cell), like=like, rng=np.random.default_rng(1))
+    assert report.ok, f"np.trunc goes towards 0, so below 0 one too far at times:\n{report}"
     print("right everywhere")
+
+# %% [markdown] solution
+# ```python
+# def cell(x):
+#     return np.trunc(x) - (x < np.trunc(x))
+# ```

@@ -24,6 +24,8 @@ HIDDEN = """\
 __file__ = {0!r}
 # sphinx_gallery_end_ignore
 """
+SUMMARY = "<details><summary>Solution</summary>"
+FOLDED = f".. raw:: html\n\n   {SUMMARY}\n\n{{0}}\n\n.. raw:: html\n\n   </details>"
 FIRST = """\
 import sys
 
@@ -34,10 +36,11 @@ __file__ = f"{{stn_ref.__path__[0]}}/../tutorials/{1}"  # what this notebook is 
 
 
 class Cell(NamedTuple):
-    """A cell of a script: Markdown, without its comment signs, or code."""
+    """A cell of a script: Markdown, without its comment signs, or code; folded, a solution."""
 
     is_prose: bool
     text: str
+    folded: bool = False
 
     @property
     def pictures(self) -> list[str]:
@@ -52,7 +55,7 @@ def cells(script: str) -> list[Cell]:
     for kind, text in zip(parts[::2], parts[1::2], strict=True):
         is_prose = "[markdown]" in kind
         text = re.sub("^# ?", "", text, flags=re.MULTILINE) if is_prose else text
-        found.append(Cell(is_prose, text.strip("\n")))
+        found.append(Cell(is_prose, text.strip("\n"), "solution" in kind))
     return found
 
 
@@ -61,10 +64,11 @@ def gallery_script(path: Path, figures: str) -> str:
 
     figures  where the pictures are, from the root of the site's source
     """
-    (_, opening), *rest = cells(path.read_text())
-    lines = [f'r"""\n{rst(opening)}\n"""\n', HIDDEN.format(str(path))]
+    opening, *rest = cells(path.read_text())
+    lines = [f'r"""\n{rst(opening.text)}\n"""\n', HIDDEN.format(str(path))]
     for cell in rest:
-        lines.append(_comment(rst(cell.text)) if cell.is_prose else cell.text + "\n")
+        text = FOLDED.format(rst(cell.text)) if cell.folded else rst(cell.text)
+        lines.append(_comment(text) if cell.is_prose else cell.text + "\n")
         if cell.pictures:
             shown = (f".. image:: /{figures}/{name}\n   :alt: {name}" for name in cell.pictures)
             lines.append(_comment("\n\n".join(shown)))
@@ -92,7 +96,8 @@ def notebook(path: Path) -> str:
     written: list[dict[str, object]] = []
     for k, cell in enumerate(cells(path.read_text())):
         if cell.is_prose:
-            written.append({"cell_type": "markdown", "metadata": {}, "source": cell.text})
+            text = f"{SUMMARY}\n\n{cell.text}\n\n</details>" if cell.folded else cell.text
+            written.append({"cell_type": "markdown", "metadata": {}, "source": text})
             written += [_code(FIRST.format(FIGURES, path.name))] * (k == 0)
             continue
         show = [f'display(Image("{FIGURES}/{name}"))' for name in cell.pictures]
