@@ -18,7 +18,7 @@ from PIL import Image
 import stn_ref
 from stn_ref import equations as eq
 from stn_ref.__main__ import main
-from stn_ref.plots import examples, images
+from stn_ref.plots import examples
 from stn_ref.plots.explore import KERNELS, SLIDERS, Explorer
 
 NAMES = list(SLIDERS)
@@ -183,28 +183,3 @@ def test_a_file_that_is_no_image_is_a_clear_error(name, tmp_path, capsys):
     assert main(["explore", "--image", str(tmp_path / name)]) == 2
     error = capsys.readouterr().err
     assert error.startswith("python -m stn_ref explore: ") and str(tmp_path / name) in error
-
-
-def test_image_files_are_read_from_0_to_1_on_white(tmp_path, rng):
-    grey = rng.integers(0, 255, (4, 5), np.uint8)
-    colour = rng.integers(0, 255, (4, 5, 4), np.uint8)
-    colour[..., 3] = [0, 51, 102, 204, 255]
-    Image.fromarray(grey).save(tmp_path / "grey.png")
-    Image.fromarray(grey).save(tmp_path / "grey.tif")
-    Image.fromarray(colour).save(tmp_path / "colour.png")
-    for name in ("grey.png", "grey.tif"):
-        assert_allclose(images.read_image(tmp_path / name), grey[..., None] / 255 * [1, 1, 1])
-    a = colour[..., 3:] / 255
-    found = images.read_image(tmp_path / "colour.png")
-    assert_allclose(found, a * colour[..., :3] / 255 + 1 - a, atol=1e-6)
-    Image.fromarray(grey[:1]).save(tmp_path / "line.png")
-    with pytest.raises(ValueError, match="1 × 5 pixels"):
-        images.read_image(tmp_path / "line.png")
-
-
-def test_a_large_image_is_shrunk_without_false_patterns():
-    stripes = np.tile([1.0, 1, 0, 0, 0], 80)[None, :, None] * np.ones((300, 1, 3))
-    small = images.fitted(stripes, 100)
-    assert small.shape == (75, 100, 3)
-    assert np.ptp(small[:, 5:-5]) < 0.1 and abs(small.mean() - 0.4) < 0.01
-    assert images.fitted(small, 100) is small

@@ -20,7 +20,7 @@ from stn_ref.data.distortions import CORNERS, four_points, is_convex
 from stn_ref.equations.arguments import Array
 from stn_ref.equations.lattice import centre, half_extent
 from stn_ref.plots import examples
-from stn_ref.plots.images import fitted, read_image
+from stn_ref.plots.images import fitted, on_white, read_image
 
 SLIDERS = {  # the names of θ's entries; points are dragged where there are none
     "affine": [rf"$\theta_{{{i}{j}}}$" for i in "12" for j in "123"],
@@ -190,7 +190,7 @@ def explore(image: Path | None = None, save: Path | None = None) -> None:
 
     Raises OSError if there is nothing to open it on, or a file cannot be read or written.
     """
-    U = examples.a_digit() if image is None else fitted(read_image(image), LARGEST)
+    U = examples.a_digit() if image is None else fitted(on_white(read_image(image)), LARGEST)
     try:
         figure = plt.figure(figsize=(11.5, 6.9))
     except ImportError as error:
