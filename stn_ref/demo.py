@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 import stn_ref
 from stn_ref import equations as eq
-from stn_ref.files import writable_directory
+from stn_ref.plots.canvas import writable_directory
 from stn_ref.progress import progress
 from stn_ref.proofs.checks import all_checks
 

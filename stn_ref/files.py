@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and directories that can be written."""
+"""Files that are whole or not there."""
 
 from __future__ import annotations
 
@@ -22,14 +22,3 @@ def replacing(path: Path) -> Iterator[Path]:
         with written.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(written, path)
-
-
-def writable_directory(out: Path) -> None:
-    """Make the directory; an OSError says which one cannot be written and why."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".stn_ref"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OSError(f"cannot write figures to {out}: {error.strerror or error}") from error

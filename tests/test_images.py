@@ -99,6 +99,12 @@ def test_what_no_file_can_hold_is_refused(shape, bits, message, tmp_path):
         write_image(tmp_path / "it.png", np.ones(shape), bits=bits)
 
 
+def test_what_is_no_image_is_refused(tmp_path):
+    (tmp_path / "text.png").write_text("not an image")
+    with pytest.raises(ValueError, match=r"text\.png is not an image"):
+        read_image(tmp_path / "text.png")
+
+
 def test_a_line_of_pixels_is_no_image(tmp_path):
     Image.new("L", (5, 1)).save(tmp_path / "line.png")
     with pytest.raises(ValueError, match="1 × 5 pixels"):

@@ -33,6 +33,17 @@ def save(picture: Figure | SubFigure | Axes | Array, path: Path, dpi: int = 120)
     return path
 
 
+def writable_directory(out: Path) -> None:
+    """Make the directory; an OSError says which one cannot be written and why."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".stn_ref"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OSError(f"cannot write figures to {out}: {error.strerror or error}") from error
+
+
 def figure_of(picture: Figure | SubFigure | Axes | Array) -> Figure:
     """The whole figure that something is in."""
     first = picture.flat[0] if isinstance(picture, np.ndarray) else picture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import matplotlib
 
-from stn_ref.files import writable_directory
+from stn_ref.plots.canvas import writable_directory
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "output")
 matplotlib.use("agg")
