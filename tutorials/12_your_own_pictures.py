@@ -143,7 +143,7 @@ write_image(files / "faint.png", faint, bits=16)
 V = stn_ref.transform(read_image(files / "faint.png")[None], np.array([[[0.8, 0, 0], [0, 0.8, 0]]]))
 print(write_image(files / "faint_zoomed.png", V[0], bits=16))
 for bits in (8, 16):
-    steps = len(np.unique(read_image(write_image(files / "steps.png", faint, bits=bits))))
+    steps = len(np.unique(read_image(write_image(files / "again.png", faint, bits=bits))))
     print(f"written with {bits:2} bits the digit has {steps} greys")
 
 # %% [markdown]
