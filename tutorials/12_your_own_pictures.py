@@ -5,7 +5,7 @@
 # that was photographed from aside and is put straight, a picture with transparency, a picture of
 # sixteen bits, and the frames of a shaky film. File in, file out; put your own in their place.
 #
-# About nine seconds: `python tutorials/12_your_own_pictures.py`.
+# About ten seconds: `python tutorials/12_your_own_pictures.py`.
 
 # %%
 import matplotlib.pyplot as plt
