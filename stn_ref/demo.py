@@ -60,7 +60,9 @@ def draw(out: Path, *, dpi: int = 120) -> None:
     figures: dict[str, Callable[[], Figure]] = {
         "module": lambda: diagrams.module(U, examples.layers_for(theta[0]), size),
         "warped_grids": lambda: galleries.warped_grids(U, examples.affine_family()),
-        "every_transformation": lambda: galleries.warped_grids(U, examples.every_transformation()),
+        "every_transformation": lambda: galleries.warped_grids(
+            U, examples.every_transformation(), examples.MESH[1]
+        ),
         "spline": lambda: diagrams.spline(U, spline_theta, spline),
         "kernels": lambda: galleries.kernels(examples.kernel_groups()),
         "paddings": lambda: galleries.paddings(*examples.a_part_from_afar()),
