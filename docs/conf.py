@@ -1,4 +1,4 @@
-"""The site: `make docs` runs the tutorials, reads the docstrings and the README, and writes HTML.
+"""The site: `make docs` runs the tutorials, reads the guide and the docstrings, and writes HTML.
 
 The tag `quick` (`make docs QUICK=1`) runs no tutorial and takes its pictures from figures/.
 """
@@ -26,6 +26,7 @@ extensions = [
     "numpydoc",
     "docs.ext.house",
     "docs.ext.mathml",
+    "docs.ext.pages",
     "docs.ext.sources",
 ]
 exclude_patterns = ["_build", "section3_*.md"]

@@ -1,4 +1,4 @@
-"""The site says what the tutorials, the README and the docstrings say, and its links lead there."""
+"""The site says what the guide, the tutorials and the docstrings say, and its links lead there."""
 
 import ast
 import doctest
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import stn_ref
-from docs.ext import mathml, percent, readme, reference
+from docs.ext import mathml, pages, percent, reference
 from docs.ext import page as section3
 from docs.ext.docstrings import as_numpydoc
 
@@ -167,22 +167,49 @@ def test_every_public_name_is_in_the_reference(package):
     assert [n for n in names if id(getattr(import_module(package), n)) not in listed] == []
 
 
-def test_every_section_of_the_readme_is_on_the_site_and_its_links_lead_somewhere():
-    text = (ROOT / "README.md").read_text()
-    pages = readme.pages()
-    for heading in re.findall("^## (.*)$", text, re.MULTILINE):
-        assert heading in readme.FRONT or f"guide/{readme.slug(heading)}.md" in pages
-    files = {"tutorials/index.rst", *(f"tutorials/{path.stem}.rst" for path in TUTORIALS)}
-    files |= {"index.md", *pages}
-    for page, content in pages.items():
-        # the first page includes its parts
-        folder = (ROOT / "docs" / page).parent if page.endswith(".md") else ROOT / "docs"
-        for link in readme.LINK.findall(readme.FENCE.sub("", content)):
-            path = urldefrag(link)[0]
-            found = (
-                path[1:] in files if path[0] == "/" else Path(f"{folder}/{path}").resolve().exists()
-            )
-            assert found, f"{page}: {link}"
+@pytest.mark.parametrize(
+    ("link", "page"),
+    [
+        ("../../tutorials/02_a_b.py", "/tutorials/02_a_b.rst"),
+        ("../../tutorials/README.md", "/tutorials/index.rst"),
+        ("../../stn_ref/paper.py", "/section3/index.rst"),
+        ("../../CHANGELOG.md#top", "/changelog.md#top"),
+        ("speed.md", "speed.md"),
+        ("../../figures/a.png", "../../figures/a.png"),
+    ],
+)
+def test_a_link_to_a_file_becomes_one_to_its_page(link, page):
+    here = ROOT / "docs" / "guide"
+    assert pages.followed(f"![a]({link})", here, here) == f"![a]({page})"
+    code = f"```text\n[a]({link})\n```"
+    assert pages.followed(code, here, here) == code
+
+
+def test_a_page_that_includes_another_has_its_text_and_links_from_its_own_place():
+    page, readme = pages.page("index"), (ROOT / "README.md").read_text()
+    assert readme.splitlines()[0] == page.splitlines()[0] and "{include}" not in page
+    assert "](guide/quick-start.md)" in page and "](../figures/training.gif)" in page
+    assert "](/tutorials/index.rst)" in page
+
+
+def test_the_equation_index_leads_to_functions_tests_and_tutorials():
+    rows = [row for row in pages.page(pages.INDEX).splitlines() if row.startswith("| ")][1:]
+    assert len(rows) > 40
+    for row in rows:
+        _, _, function, test, figure = re.split(r"(?<!\\)\|", row)[1:-1]
+        assert re.search(r"<stn_ref\.equations\.\w+\.\w+>`", function)
+        assert re.fullmatch(r" \[[\w ]+\]\(../../tests/test_\w+\.py\) ", test), test
+        assert re.fullmatch(r" \[\w+\.png\]\(/tutorials/\w+\.rst\) ", figure)
+
+
+def test_the_tutorials_have_cards_in_order_each_with_a_picture_and_a_sentence():
+    page = percent.gallery("pictures")
+    for k, path in enumerate(TUTORIALS, 1):
+        title = path.read_text().splitlines()[1].removeprefix("# # ")
+        assert f"   {k}. {title} <{path.stem}>\n" in page
+        assert f"**{k}** :doc:`{title} <{path.stem}>`: " in page
+    assert page.count(".. container:: card\n") == page.count(".. image:: ") == len(TUTORIALS)
+    assert page.count(":alt: ") == len(TUTORIALS)
 
 
 class Links(HTMLParser):
@@ -270,7 +297,9 @@ def test_section_3_is_the_same_in_both_languages_but_for_what_is_said():
 def test_every_arabic_term_of_the_glossary_is_one_that_the_page_uses():
     """Or is another form of it: what stands between the article and an ending is enough."""
     rows = re.findall(
-        r"^\| .*\| ([\u0600-\u06ff ]+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE
+        r"^\| .*\| ([\u0600-\u06ff ]+) \|$",
+        (ROOT / "docs" / "guide" / "glossary.md").read_text(),
+        re.MULTILINE,
     )
     assert rows.pop(0) == "العربية" and len(rows) == 15
     text = re.sub(r"[\u064b-\u0652]", "", section3.ARABIC.read_text())
