@@ -21,6 +21,7 @@ version = release = stn_ref.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
     "sphinx_gallery.gen_gallery",
     "myst_parser",
     "numpydoc",
@@ -43,6 +44,8 @@ html_math_renderer = "mathml"
 html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False
+html_domain_indices = False
+html_show_search_summary = False  # is fetched, which a browser refuses a page from a file
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3

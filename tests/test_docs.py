@@ -13,9 +13,10 @@ from urllib.parse import unquote, urldefrag
 
 import numpy as np
 import pytest
+from docutils.utils.math.latex2mathml import tex2mathml
 
 import stn_ref
-from docs.ext import mathml, pages, percent, reference
+from docs.ext import mathml, pages, percent, reference, tex
 from docs.ext import page as section3
 from docs.ext.docstrings import as_numpydoc
 
@@ -100,10 +101,9 @@ def test_a_docstring_by_hand():
     """
     expected = r"""Turn U by \|θ\|. (Eq. 1)
 
-.. code-block:: text
-   :class: equation
+.. math::
 
-   V = A_θ U
+   V = A_{\theta }\, U
 
 :py:obj:`sample` is not ``U[0]``.
 
@@ -138,13 +138,84 @@ Examples
 
 
 @pytest.mark.parametrize("name", reference.MODULES)
-def test_no_word_of_a_docstring_is_lost(name):
+def test_no_word_of_a_docstring_is_lost(name, monkeypatch):
+    monkeypatch.setattr(tex, "block", lambda lines: None)  # of equations see below
     module = import_module(name)
     values = [module, *(getattr(module, word) for word in reference.public(name))]
     for text in filter(None, map(inspect.getdoc, values)):
         found = "\n".join(as_numpydoc(text.splitlines())).replace(":py:obj:", "")
         words = [Counter(re.findall(r"\w+", part.replace("\\", ""))) for part in (text, found)]
         assert not words[0] - words[1] - Counter(["Returns", "Raises"] * 9), text
+
+
+@pytest.mark.parametrize(
+    ("text", "formula"),
+    [
+        ("x = c̃ x^s + c", r"x = \tilde{c}\, x^{s} + c"),
+        (
+            "V_i^c = Σ_n U_nm k′(x_i − m; Φ)",
+            r"V_{i}^{c} = \sum _{n} U_{nm}\, k^{\prime }(x_{i} - m; \Phi )",
+        ),
+        (
+            "∂L/∂A_θ − ∂²V/∂x∂y",
+            r"\frac{\partial L}{\partial A_{\theta }}"
+            r" - \frac{\partial ^{2}V}{\partial x\partial y}",
+        ),
+        ("a = (j − c)/c", "a = (j - c)/c"),
+        ("∂L/∂x^s / w", r"\frac{\partial L}{\partial x^{s}} / w"),
+        (
+            "θ = f_loc(U),   V = sample(U)",
+            r"\theta  = f_{\mathrm{loc}}(U), \quad V = \mathrm{sample}(U)",
+        ),
+        ("w ← m̂/√v̂", r"w \leftarrow  \hat{m}/\sqrt {\hat{v}}"),
+        ("h_{l−1}^T = Xᵀ dy", r"h_{l-1}^{T} = X^{T}\, dy"),
+        ("a = (Eq. 6) U̇", r"a = \text{(Eq. 6)}\, \dot{U}"),
+    ],
+)
+def test_an_equation_becomes_tex(text, formula):
+    assert tex.formula(text) == formula
+
+
+def test_equations_below_one_another_are_aligned_and_rows_in_brackets_are_a_matrix():
+    two = tex.block(["V  = a                  Eq. 3", "   + b", "dx = c"])
+    assert two.split(" \\\\\n") == [
+        r"\begin{aligned} V &= a \quad \text{(Eq. 3)}",
+        "& + b",
+        r"dx &= c \end{aligned}",
+    ]
+    matrix = tex.block(["A = [ s  0 ]", "    [ 0  s ]    Eq. 2"])
+    assert matrix == r"A = \begin{bmatrix} s & 0 \\ 0 & s \end{bmatrix} \quad \text{(Eq. 2)}"
+
+
+def test_what_has_a_number_and_cannot_be_read_stops_the_build_and_other_text_stays():
+    assert tex.block(["check(sampler, like=torch)"]) is None
+    assert tex.block(["just words"]) is None
+    with pytest.raises(ValueError, match="word that no equation has: convolve"):
+        tex.block(["V = convolve(U)    Eq. 3"])
+    with pytest.raises(ValueError, match="not an equation"):
+        tex.block(["V = U ⊗ k    Eq. 3"])
+
+
+# where a block is no equation: code, tables, and one with words in its columns
+TEXTS = {"", "equations", "equations.lattice", "oracle", "oracle.onnx", "oracle.pytest_plugin"}
+TEXTS |= {"oracle.strategies"}
+
+
+def test_every_equation_of_the_reference_becomes_mathml():
+    texts, formulas = set(), []
+    for name in reference.MODULES:
+        module = import_module(name)
+        for value in (module, *(getattr(module, word) for word in reference.public(name))):
+            lines = as_numpydoc((inspect.getdoc(value) or "").splitlines())
+            for k, line in enumerate(lines):
+                if line == ".. math::":
+                    rest = "\n".join(lines[k + 2 :])
+                    formulas.append(re.match(r"(?:   .*\n)+", rest)[0])
+                elif line == "   :class: equation":
+                    texts.add(name.removeprefix("stn_ref").removeprefix("."))
+    assert texts == TEXTS and len(formulas) > 45
+    for formula in formulas:
+        assert tex2mathml(formula.strip(), True)
 
 
 def test_the_reference_has_a_page_for_every_module_that_is_not_hidden():
@@ -197,9 +268,10 @@ def test_the_equation_index_leads_to_functions_tests_and_tutorials():
     assert len(rows) > 40
     for row in rows:
         _, _, function, test, figure = re.split(r"(?<!\\)\|", row)[1:-1]
-        assert re.search(r"<stn_ref\.equations\.\w+\.\w+>`", function)
+        module, name = re.search(r"<stn_ref\.equations\.(\w+)\.(\w+)>`", function).groups()
+        assert f'href="../_modules/stn_ref/equations/{module}.html#{name}"' in function
         assert re.fullmatch(r" \[[\w ]+\]\(../../tests/test_\w+\.py\) ", test), test
-        assert re.fullmatch(r" \[\w+\.png\]\(/tutorials/\w+\.rst\) ", figure)
+        assert re.fullmatch(r" \[[\w ]+\]\(/tutorials/\w+\.rst\) ", figure)
 
 
 def test_the_tutorials_have_cards_in_order_each_with_a_picture_and_a_sentence():
@@ -217,7 +289,7 @@ class Links(HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.targets, self.ids = [], set()
+        self.targets, self.ids, self.alts = [], set(), []
         self.feed(page.read_text())
 
     def handle_starttag(self, tag, attributes):
@@ -226,6 +298,8 @@ class Links(HTMLParser):
                 self.ids.add(value)
             elif name in ("href", "src"):
                 self.targets.append(value)
+            elif (tag, name) == ("img", "alt"):
+                self.alts.append(value)
 
 
 @pytest.mark.skipif(not SITE.exists(), reason="`make docs` has not built the site")
@@ -242,6 +316,25 @@ def test_every_link_and_picture_of_the_site_resolves():
             assert found.exists(), f"{page.relative_to(SITE)}: {target}"
             if place and found in pages:
                 assert place in pages[found].ids, f"{page.relative_to(SITE)}: {target}"
+
+
+@pytest.mark.skipif(not SITE.exists(), reason="`make docs` has not built the site")
+def test_every_picture_of_the_site_says_in_words_what_it_shows():
+    for page in SITE.rglob("*.html"):
+        links = Links(page)
+        assert len(links.alts) == page.read_text().count("<img ")
+        assert all(" " in alt and len(alt) > 15 for alt in links.alts), page
+
+
+@pytest.mark.skipif(not SITE.exists(), reason="`make docs` has not built the site")
+def test_every_function_of_the_reference_has_its_source():
+    for page in (SITE / "api").glob("*.html"):
+        functions = re.findall(
+            r'<dl class="py function">\n<dt.*?</dt>', page.read_text(), re.DOTALL
+        )
+        assert all('<a class="reference internal" href="../_modules/' in f for f in functions), page
+    index = (SITE / "guide" / "equation-index.html").read_text()
+    assert index.count('">source</a>') == index.count("<tr") - 1 > 40
 
 
 EXAMPLES = [path for path in (ROOT / "stn_ref").rglob("*.py") if ">>> " in path.read_text()]

@@ -74,9 +74,13 @@ def _linked(index: str) -> str:
 
     def row(match: re.Match[str]) -> str:
         said, function, file, test, figure = match.groups()
-        function = f"{{py:obj}}`{function} <stn_ref.equations.{function}>`"
+        source = "../_modules/stn_ref/equations/{}.html#{}".format(*function.split("."))
+        function = (
+            f'{{py:obj}}`{function} <stn_ref.equations.{function}>` <a href="{source}">source</a>'
+        )
         test = f"[{test.removeprefix('test_').replace('_', ' ')}](../../tests/{file})"
-        return f"|{said}| {function} | {test} | [{figure}](../../tutorials/{drawn[figure]}.py) |"
+        name = figure.partition(".")[0].replace("_", " ")
+        return f"|{said}| {function} | {test} | [{name}](../../tutorials/{drawn[figure]}.py) |"
 
     return ROW.sub(row, index)
 
