@@ -32,6 +32,7 @@ tutorials = pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.ste
         ("# A *title*", "A *title*\n========="),
         ("`a_b` of $x_i$, |t|", r"``a_b`` of :math:`x_i`, \|t\|"),
         ("$n$th, a`b`", r":math:`n`\ th, a\ ``b``"),
+        ("**$x$, a $y$ b.**", r":math:`x`\ **, a** :math:`y` **b.**"),
         ("[a_b](https://x.org/c_d)", r"`a\_b <https://x.org/c_d>`__"),
         ("[see](02_more.py)", ":doc:`see <02_more>`"),
         ("so\n$$\nx = y\n$$\nand", "so\n\n.. math::\n\n   x = y\n\nand"),

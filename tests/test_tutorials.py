@@ -46,6 +46,7 @@ WRONG = {  # an answer to each exercise that is not right
         "lambda a: [[np.cos(a), np.sin(a), 0, 0], [-np.sin(a), np.cos(a), 0, 0], [0, 0, 1, 0]]",
     ),
     "11": ("(10.0, 10.0)", "(3, 3)", "np.round"),
+    "12": ("(0.5, 0.5)", "eq.hat(10)", "lambda G, k: (1 + k * np.sum(G**2, axis=-1)) * G[..., 0]"),
 }
 EXERCISE = re.compile(
     r"^# \*\*(\d)\. (\w+)\.\*\* (?:.*\n)+?\n"  # the task, in prose

@@ -6,7 +6,7 @@
 # in passing. This page writes each in a few lines, draws them on one digit, bends one, builds one
 # that is nobody's yet, and runs one after another without sampling in between.
 #
-# About five seconds: `python tutorials/03_projective_meshes_and_splines.py`.
+# About six seconds: `python tutorials/03_projective_meshes_and_splines.py`.
 
 # %%
 import numpy as np

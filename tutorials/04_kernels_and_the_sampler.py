@@ -9,7 +9,7 @@
 # This page looks at the kernels, follows one pixel through the sum, and shows what the choice of
 # $k$ does to a digit: inside, at its edges, and when it shrinks.
 #
-# About five seconds: `python tutorials/04_kernels_and_the_sampler.py`.
+# About six seconds: `python tutorials/04_kernels_and_the_sampler.py`.
 
 # %%
 import matplotlib.pyplot as plt

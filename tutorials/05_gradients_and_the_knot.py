@@ -6,7 +6,7 @@
 # $\theta$. This page derives Eq. 7, draws its pull as arrows, checks it by finite differences, and
 # then looks at the integers, where Eq. 5 has its knots and where the print of Eq. 7 goes wrong.
 #
-# About two seconds: `python tutorials/05_gradients_and_the_knot.py`.
+# About three seconds: `python tutorials/05_gradients_and_the_knot.py`.
 
 # %%
 import matplotlib.pyplot as plt

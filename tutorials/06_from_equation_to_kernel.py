@@ -6,7 +6,7 @@
 # GPU. All give the same numbers. What differs is how many terms are visited, and how much is spent
 # on each.
 #
-# About six seconds: `python tutorials/06_from_equation_to_kernel.py`. With `--keep` after the
+# About ten seconds: `python tutorials/06_from_equation_to_kernel.py`. With `--keep` after the
 # directory, what it measures replaces `benchmarks/ladder.json`, from which the picture is drawn.
 
 # %%

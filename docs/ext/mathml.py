@@ -20,8 +20,11 @@ def _mathml(writer: Any, node: nodes.Element, tex: str, block: bool) -> str:
         # \\ and & mean something only within an environment
         loose = block and re.search(r"\\\\|&", tex) and r"\begin" not in tex
         tex = rf"\begin{{aligned}}{tex}\end{{aligned}}" if loose else tex
-        # bars are around something: a browser would space them as an operator
-        return str(tex2mathml(tex, block)).replace('">|<', '" lspace="0" rspace="0">|<')
+        # bars are around something: a browser would space them as an operator; log it would not
+        found = str(tex2mathml(tex, block)).replace('">|<', '" lspace="0" rspace="0">|<')
+        return re.sub(
+            "<mi>(log|cos|sin)</mi>", r'<mo lspace="0.15em" rspace="0.15em">\1</mo>', found
+        )
     except Exception as error:  # a formula that it cannot read, and -W stops the build
         logging.getLogger(__name__).warning("formula %r: %s", tex, error, location=node)
         return str(writer.encode(tex))

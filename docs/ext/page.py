@@ -4,7 +4,7 @@ Made from `stn_ref/paper.py`, a percent script: a row for each cell of prose and
 functions first and what settles them below. docs/section3_en.md adds a picture to each cell, and
 what the print leaves open or gets wrong. docs/section3_ar.md has the same cells with all of that;
 code and equations it takes from the script: where it says `$$ $$`, the next equation stands. The
-first picture moves where scripts run (docs/static/play.js), in the words of docs/play.json.
+first picture moves where scripts run (docs/static/play.js), in the words of docs/section3.json.
 """
 
 from __future__ import annotations
@@ -19,16 +19,32 @@ from stn_ref.plots.examples import a_digit
 
 PAGE = ROOT / "stn_ref" / "paper.py"
 ADDED, ARABIC, WORDS = (
-    ROOT / "docs" / f for f in ("section3_en.md", "section3_ar.md", "play.json")
+    ROOT / "docs" / f for f in ("section3_en.md", "section3_ar.md", "section3.json")
 )
 HEADING = re.compile(r"^(#+) (.*)$", re.MULTILINE)
 PICTURE = re.compile(r"^(!\[.*\))$", re.MULTILINE)
 EQUATION = re.compile(r"\$\$.+?\$\$", re.DOTALL)
-# one for each cell, in the paper's order; that of Eq. 5 is within the cell of Eq. 4
-ANCHORS = (
-    *("letters", "localisation", "grid", "eq-1", "eq-2", "projective", "basis", "mesh", "spline"),
-    *("pixels", "eq-3", "eq-4", "eq-6", "eq-7", "kernel-parameters", "module"),
-)
+# an anchor for each cell, in the paper's order (that of Eq. 5 is within the cell of Eq. 4), and
+# where the library has it, in stn_ref.equations
+STEPS = {
+    "letters": "",
+    "localisation": "localisation.f_loc localisation.f_loc_backward",
+    "grid": "lattice.target_grid",
+    "eq-1": "affine.affine_grid affine.affine_grid_backward affine.AFFINE",
+    "eq-2": "affine.attention_matrix affine.ATTENTION",
+    "projective": "projective.PROJECTIVE",
+    "basis": "linear.linear",
+    "mesh": "piecewise_affine.piecewise_affine",
+    "spline": "thin_plate_spline.thin_plate_spline",
+    "pixels": "lattice.to_pixels lattice.to_pixels_backward",
+    "eq-3": "sampler.sample",
+    "eq-4": "kernels.integer kernels.bilinear",
+    "eq-6": "sampler.sample_backward",
+    "eq-7": "sampler.sample_backward kernels.eq7_as_printed",
+    "kernel-parameters": "more_kernels.hat sampler.sample_backward",
+    "module": "transformer.spatial_transformer transformer.spatial_transformer_backward",
+}
+ANCHORS = tuple(STEPS)
 OTHER = {"en": ("ar", "العربية"), "ar": ("index", "English")}
 SCRIPTS = "".join(f'<script src="../_static/{name}.js"></script>' for name in ("equations", "play"))
 
@@ -59,6 +75,7 @@ def page(prose: list[str], code: list[str], language: str) -> str:
     """One language's page, in reStructuredText; site.css lays out a `.step`."""
     written = [":hide-toc:", ""]
     there, name = OTHER[language]
+    words = json.loads(WORDS.read_text())[language]
     for text, done, anchor in zip(prose, code, ANCHORS, strict=True):
         headings, text = HEADING.findall(text), HEADING.sub("", text).strip()
         said, picture, in_print = PICTURE.split(text.replace("](figures/", "](../../figures/"))
@@ -69,13 +86,14 @@ def page(prose: list[str], code: list[str], language: str) -> str:
         switch = raw(f'{spans}<a class="switch" href="{there}.html#{anchor}">{name}</a>')
         opening = anchor == ANCHORS[0]
         if opening:
-            data = {"words": json.loads(WORDS.read_text())[language], "digits": digits()}
-            data = json.dumps(data, ensure_ascii=False)
+            data = json.dumps({"words": words, "digits": digits()}, ensure_ascii=False)
             moves = raw(f'<script type="application/json">{data}</script>')
             move = box(f"play {language}", moves + rst(picture) + "\n\n" + rst(in_print))
             left, right = [switch + rst(said), move], blocks(*parts(done))
         else:
             left = [switch + rst(said), box("in-print", rst(in_print)) if in_print.strip() else ""]
+            links = (f":py:obj:`~stn_ref.equations.{name}`" for name in STEPS[anchor].split())
+            left += [f"{words['library']} {' · '.join(links)}"]
             right = blocks(*parts(done)) + "\n\n" + rst(picture)
         step = box(f"said {language}", "\n\n".join(left)) + box("done", right)
         written += [box("step opening" if opening else "step", step)]

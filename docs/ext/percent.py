@@ -151,6 +151,7 @@ INLINE = re.compile(
     r"|\[(?P<text>[^\]]+)\]\((?P<link>[^)\s]+)\)",
     re.DOTALL,
 )
+BOLD = re.compile(r"\*\*([^*]*\$[^*]*)\*\*")
 UNDERLINES = "=-~"
 
 
@@ -234,14 +235,22 @@ def _table(rows: list[list[str]]) -> Iterator[str]:
 
 def inline(markdown: str) -> str:
     """Code, formulas and links of a paragraph; emphasis is written alike in both."""
+    markdown = BOLD.sub(_without_formulas, markdown)
     pieces, at = [], 0
     for match in INLINE.finditer(markdown):
         before, after = markdown[at : match.start()], markdown[match.end() : match.end() + 1]
         pieces.append(_plain(before))
-        glued = before[-1:].isalnum()  # a role must stand alone, or be told that it does
-        pieces.append(("\\ " if glued else "") + _role(match) + ("\\ " if after.isalnum() else ""))
+        # a role must stand alone, or be told that it does
+        glued = ["\\ " * (c.isalnum() or c == "*") for c in (before[-1:], after)]
+        pieces.append(glued[0] + _role(match) + glued[1])
         at = match.end()
     return "".join(pieces) + _plain(markdown[at:])
+
+
+def _without_formulas(match: re.Match[str]) -> str:
+    """What is bold, but for its formulas: there is no role within emphasis."""
+    parts = re.split(r"(\s*\$[^$]+\$\s*)", match[1])
+    return "".join(part if "$" in part else f"**{part}**" for part in parts if part)
 
 
 def _plain(text: str) -> str:

@@ -33,7 +33,7 @@
       pull: (t, k, p) => t.map((v, l) => (l >> 1 === k ? p[l % 2] : v)),
     },
   };
-  const state = { transformation: "affine", digit: "2", kernel: "bilinear", padding: "zeros", aligned: true, at: [13, 14] };
+  const state = { transformation: "affine", digit: "2", kernel: "bilinear", padding: "zeros", aligned: true, at: [13, 12] };
   for (const kind of Object.values(transformations)) kind.theta = kind.start;
   const now = () => transformations[state.transformation];
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from stn_ref import equations as eq
+from stn_ref import transform
 from stn_ref.data import digits
+from stn_ref.data.distortions import CORNERS, four_points
 from stn_ref.equations.arguments import Array, Size
 from stn_ref.equations.localisation import Layer
 from stn_ref.proofs.cases import MESH
@@ -91,3 +97,42 @@ def kernel_groups() -> list[tuple[str, list[eq.Kernel]]]:
         ("§3.3  bspline(order)", [eq.bspline(2), eq.bspline(3)]),
         ("§3.3  normalised(hat)", [eq.normalised(eq.hat(w)) for w in (0.75, 1.5)]),
     ]
+
+
+def a_page() -> Array:
+    """A page of print, white, upright, (1000, 707, 3)."""
+    figure = Figure(figsize=(7.07, 10), dpi=100)
+    say = partial(figure.text, ha="center", family="serif")
+    say(0.5, 0.9, "Spatial Transformer Networks", size=30)
+    say(0.5, 0.84, "a page to be put straight", size=20, style="italic")
+    lines = [
+        "A module that looks at a feature map,",
+        "decides how to warp it, and warps it.",
+        "Every output pixel asks where in the",
+        "input it comes from:",
+    ]
+    for k, line in enumerate(lines):
+        say(0.5, 0.74 - 0.05 * k, line, size=22)
+    say(0.5, 0.49, r"$(x^s, y^s) = T_\theta(x^t, y^t)$", size=30)
+    figure.add_axes((0.28, 0.06, 0.44, 0.36)).imshow(a_digit()[..., 0], cmap="gray_r")
+    figure.axes[0].set(xticks=[], yticks=[])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba(), float)[..., :3] / 255
+
+
+def a_photograph(rng: np.random.Generator) -> tuple[Array, Array]:
+    """That page on a desk, seen from aside, (800, 640, 3); and its corners there, in pixels.
+
+    corners  (4, 2), clockwise from the page's upper left one
+    """
+    corners = np.array([[150.0, 90], [560, 165], [500, 720], [50, 620]])
+    size = np.array([800, 640])
+    half = (size[::-1] - 1) / 2
+    theta = four_points((corners / half - 1)[None], CORNERS[None])
+    page = np.concatenate([a_page(), np.ones((1000, 707, 1))], axis=-1)
+    V = transform(page[None], theta, transformation=eq.PROJECTIVE, size=size)[0]
+    light = np.linspace(1, 0.65, 640)[:, None]
+    desk = np.array([0.45, 0.3, 0.2]) + rng.normal(0, 0.02, (800, 1, 1))
+    photo = (V[..., :3] + (1 - V[..., 3:]) * desk) * light + rng.normal(0, 0.01, (800, 640, 3))
+    return np.clip(photo, 0, 1), corners
