@@ -19,7 +19,8 @@ DOCS = ROOT / "docs"
 FENCE = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
 INCLUDE = re.compile(r"^```\{include\} (\S+)\n```$", re.MULTILINE)
 LINK = re.compile(r"\]\(((?!https?://|#)[^)\s]+)\)")
-ROW = re.compile(r"^\|(.*?)\| `([\w.]+)` \| `(\w+\.py)::(\w+)` \| `([\w.]+)` \|$", re.MULTILINE)
+ROW = re.compile(r"^\|(.*?)\| `([\w.]+)` \| (`.*`) \| `([\w.]+)` \|$", re.MULTILINE)
+TEST = re.compile(r"`(test_\w+\.py)::test_(\w+)`")
 INDEX = "guide/equation-index"
 PAGES = {  # a file of the repository ↦ its page; for those in docs/ it is the file itself
     "README.md": "index.md",
@@ -36,7 +37,8 @@ def page(docname: str) -> str:
     """A page's Markdown for Sphinx, from docs/ and from what it includes."""
     path = DOCS / f"{docname}.md"
     text = path.read_text()
-    text = followed(_linked(text) if docname == INDEX else text, path.parent, path.parent)
+    text = _linked(text) if docname == INDEX else text
+    text = followed(TEST.sub(_law, text), path.parent, path.parent)
 
     def included(match: re.Match[str]) -> str:
         file = (path.parent / match[1]).resolve()
@@ -64,7 +66,7 @@ def followed(text: str, here: Path, there: Path) -> str:
 
 
 def _linked(index: str) -> str:
-    """The equation index, with links: to a function's page, a test's file, a figure's tutorial."""
+    """The equation index, with links: to a function's page and source, to a figure's tutorial."""
     drawn = {
         name: script.stem
         for script in sorted((ROOT / "tutorials").glob("*.py"))
@@ -73,16 +75,20 @@ def _linked(index: str) -> str:
     }
 
     def row(match: re.Match[str]) -> str:
-        said, function, file, test, figure = match.groups()
+        said, function, test, figure = match.groups()
         source = "../_modules/stn_ref/equations/{}.html#{}".format(*function.split("."))
         function = (
             f'{{py:obj}}`{function} <stn_ref.equations.{function}>` <a href="{source}">source</a>'
         )
-        test = f"[{test.removeprefix('test_').replace('_', ' ')}](../../tests/{file})"
         name = figure.partition(".")[0].replace("_", " ")
         return f"|{said}| {function} | {test} | [{name}](../../tutorials/{drawn[figure]}.py) |"
 
     return ROW.sub(row, index)
+
+
+def _law(match: re.Match[str]) -> str:
+    """A test's name, which is a sentence, as one, with its file."""
+    return f"[{match[2].replace('_', ' ')}](../../tests/{match[1]})"
 
 
 def _read(app: Sphinx, docname: str, source: list[str]) -> None:
