@@ -27,7 +27,7 @@ __file__ = {0!r}
 SUMMARY = "<details><summary>Solution</summary>"
 FOLDED = f".. raw:: html\n\n   {SUMMARY}\n\n{{0}}\n\n.. raw:: html\n\n   </details>"
 CARD = re.compile(  # a row of tutorials/README.md
-    r"^\| \[!\[\]\(../figures/(.+)\)\]\(.+\) \| \*\*(\d+)\*\* \| \[(.+)\]\((.+)\): (.+) \|$",
+    r"^\| \[<img src=\"../figures/([\w.]+)\" .+ \| \*\*(\d+)\*\* \| \[(.+)\]\((.+)\): (.+) \|$",
     re.MULTILINE,
 )
 FIRST = """\
