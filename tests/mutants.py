@@ -18,16 +18,8 @@ from typing import NamedTuple
 from stn_ref.progress import progress
 
 ROOT = Path(__file__).parents[1]
-PARTS = (
-    "stn_ref",
-    "tests",
-    "docs",
-    "tutorials",
-    "figures",
-    "setup.cfg",
-    "README.md",
-    "CHANGELOG.md",
-)
+PARTS = ("stn_ref", "tests", "docs", "tutorials", "figures", "setup.cfg", "README.md")
+PARTS += ("CHANGELOG.md", "CONTRIBUTING.md", "LICENSE")
 FAILED = 1  # pytest's exit status when tests ran and some failed
 
 
