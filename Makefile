@@ -1,7 +1,7 @@
 # Two commands: `make demo` and `make test`. Each sets up .venv with what it needs.
 PYTHON ?= python3
 BIN := .venv/bin
-SITE := docs/_build docs/api docs/guide docs/section3 docs/tutorials
+SITE := docs/_build docs/api docs/section3 docs/tutorials
 
 .PHONY: demo test test-gpu mutants figures docs clean
 

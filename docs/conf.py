@@ -1,4 +1,4 @@
-"""The site: `make docs` runs the tutorials, reads the docstrings and the README, and writes HTML.
+"""The site: `make docs` runs the tutorials, reads the guide and the docstrings, and writes HTML.
 
 The tag `quick` (`make docs QUICK=1`) runs no tutorial and takes its pictures from figures/.
 """
@@ -21,11 +21,13 @@ version = release = stn_ref.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
     "sphinx_gallery.gen_gallery",
     "myst_parser",
     "numpydoc",
     "docs.ext.house",
     "docs.ext.mathml",
+    "docs.ext.pages",
     "docs.ext.sources",
 ]
 exclude_patterns = ["_build", "section3_*.md"]
@@ -42,6 +44,8 @@ html_math_renderer = "mathml"
 html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False
+html_domain_indices = False
+html_show_search_summary = False  # is fetched, which a browser refuses a page from a file
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3

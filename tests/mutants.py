@@ -18,6 +18,8 @@ from typing import NamedTuple
 from stn_ref.progress import progress
 
 ROOT = Path(__file__).parents[1]
+PARTS = ("stn_ref", "tests", "docs", "tutorials", "figures", "setup.cfg", "README.md")
+PARTS += ("CHANGELOG.md", "CONTRIBUTING.md", "LICENSE")
 FAILED = 1  # pytest's exit status when tests ran and some failed
 
 
@@ -33,9 +35,12 @@ class Mutation(NamedTuple):
     def is_caught(self) -> bool:
         """Whether the test fails in a copy of the tree that has the break."""
         with tempfile.TemporaryDirectory() as copy:
-            for part in ("stn_ref", "tests", "docs/ext", "tutorials", "figures", "setup.cfg"):
+            for part in PARTS:
                 source, target = ROOT / part, Path(copy) / part
-                (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+                if source.is_dir():
+                    shutil.copytree(source, target, ignore=shutil.ignore_patterns("_build"))
+                else:
+                    shutil.copy(source, target)
             broken = Path(copy) / self.file
             broken.write_text(broken.read_text().replace(self.old, self.new))
             command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider"]

@@ -14,6 +14,7 @@ from stn_ref.plots.examples import a_digit
 
 selenium = pytest.importorskip("selenium", reason="pip install 'stn_ref[browser]' drives a browser")
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions, ChromeService, Keys  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
 SITE = Path(__file__).parents[1] / "docs" / "_build" / "html" / "section3"
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -223,3 +224,21 @@ def test_without_scripts_the_picture_stays():
         assert page.find_elements("css selector", ".moving") == []
     finally:
         page.quit()
+
+
+def test_the_search_finds_pages_without_a_server(chrome):
+    opened(chrome, width=1500)
+    chrome.get_log("browser")
+    chrome.find_element("css selector", ".sidebar-search").send_keys("knot", Keys.ENTER)
+    found = "#search-results a[href*='05_gradients_and_the_knot']"
+    assert WebDriverWait(chrome, 20).until(lambda page: page.find_elements("css selector", found))
+    assert chrome.get_log("browser") == []
+
+
+@pytest.mark.parametrize("page", ["index", "tutorials/index", "guide/equation-index"])
+def test_the_front_pages_fit_a_phone(chrome, page):
+    opened(chrome, width=390)
+    chrome.get((SITE.parent / f"{page}.html").as_uri())
+    wide = """return [document.body, ...document.querySelectorAll(".table-wrapper, .card")]
+        .filter((box) => box.scrollWidth > box.clientWidth + 1).map((box) => box.textContent);"""
+    assert chrome.execute_script(wide) == []

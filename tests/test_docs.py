@@ -1,4 +1,4 @@
-"""The site says what the tutorials, the README and the docstrings say, and its links lead there."""
+"""The site says what the guide, the tutorials and the docstrings say, and its links lead there."""
 
 import ast
 import doctest
@@ -13,9 +13,11 @@ from urllib.parse import unquote, urldefrag
 
 import numpy as np
 import pytest
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
 
 import stn_ref
-from docs.ext import mathml, percent, readme, reference
+from docs.ext import mathml, pages, percent, reference, tex
 from docs.ext import page as section3
 from docs.ext.docstrings import as_numpydoc
 
@@ -101,10 +103,9 @@ def test_a_docstring_by_hand():
     """
     expected = r"""Turn U by \|θ\|. (Eq. 1)
 
-.. code-block:: text
-   :class: equation
+.. math::
 
-   V = A_θ U
+   V = A_{\theta }\, U
 
 :py:obj:`sample` is not ``U[0]``.
 
@@ -139,13 +140,86 @@ Examples
 
 
 @pytest.mark.parametrize("name", reference.MODULES)
-def test_no_word_of_a_docstring_is_lost(name):
+def test_no_word_of_a_docstring_is_lost(name, monkeypatch):
+    monkeypatch.setattr(tex, "block", lambda lines: None)  # of equations see below
     module = import_module(name)
     values = [module, *(getattr(module, word) for word in reference.public(name))]
     for text in filter(None, map(inspect.getdoc, values)):
         found = "\n".join(as_numpydoc(text.splitlines())).replace(":py:obj:", "")
         words = [Counter(re.findall(r"\w+", part.replace("\\", ""))) for part in (text, found)]
         assert not words[0] - words[1] - Counter(["Returns", "Raises"] * 9), text
+
+
+@pytest.mark.parametrize(
+    ("text", "formula"),
+    [
+        ("x = c̃ x^s + c", r"x = \tilde{c}\, x^{s} + c"),
+        (
+            "V_i^c = Σ_n U_nm k′(x_i − m; Φ)",
+            r"V_{i}^{c} = \sum _{n} U_{nm}\, k^{\prime }(x_{i} - m; \Phi )",
+        ),
+        (
+            "∂L/∂A_θ − ∂²V/∂x∂y",
+            r"\frac{\partial L}{\partial A_{\theta }}"
+            r" - \frac{\partial ^{2}V}{\partial x\partial y}",
+        ),
+        ("a = (j − c)/c", "a = (j - c)/c"),
+        ("\u1e8b_i^s k′ k", r"\dot{x}_{i}^{s}\, k^{\prime }\, k"),
+        ("∂k(x)/∂Φ_x", r"\frac{\partial k(x)}{\partial \Phi _{x}}"),
+        ("∂L/∂x^s / w", r"\frac{\partial L}{\partial x^{s}} / w"),
+        (
+            "θ = f_loc(U),   V = sample(U)",
+            r"\theta  = f_{\mathrm{loc}}(U), \quad V = \mathrm{sample}(U)",
+        ),
+        ("w ← m̂/√v̂", r"w \leftarrow  \hat{m}/\sqrt {\hat{v}}"),
+        ("h_{l−1}^T = Xᵀ dy", r"h_{l-1}^{T} = X^{T}\, dy"),
+        ("a = (Eq. 6) U̇", r"a = \text{(Eq. 6)}\, \dot{U}"),
+    ],
+)
+def test_an_equation_becomes_tex(text, formula):
+    assert tex.formula(text) == formula
+
+
+def test_equations_below_one_another_are_aligned_and_rows_in_brackets_are_a_matrix():
+    two = tex.block(["V  = a                  Eq. 3", "   + b", "dx = c,   y = d"])
+    assert two.split(" \\\\\n") == [
+        r"\begin{aligned} V &= a \quad \text{(Eq. 3)}",
+        "& + b",
+        r"dx &= c, \quad y = d \end{aligned}",
+    ]
+    matrix = tex.block(["A = [ s  0 ]", "    [ 0  s ]    Eq. 2"])
+    assert matrix == r"A = \begin{bmatrix} s & 0 \\ 0 & s \end{bmatrix} \quad \text{(Eq. 2)}"
+
+
+def test_what_has_a_number_and_cannot_be_read_stops_the_build_and_other_text_stays():
+    assert tex.block(["check(sampler, like=torch)"]) is None
+    assert tex.block(["just words"]) is None
+    with pytest.raises(ValueError, match="word that no equation has: convolve"):
+        tex.block(["V = convolve(U)    Eq. 3"])
+    with pytest.raises(ValueError, match="not an equation"):
+        tex.block(["V = U ⊗ k    Eq. 3"])
+
+
+# where a block is no equation: code, tables, and one with words in its columns
+TEXTS = {"", "equations", "equations.lattice", "oracle", "oracle.onnx", "oracle.pytest_plugin"}
+TEXTS |= {"oracle.strategies"}
+
+
+def test_every_equation_of_the_reference_becomes_mathml():
+    texts, formulas = set(), []
+    for name in reference.MODULES:
+        module = import_module(name)
+        for value in (module, *(getattr(module, word) for word in reference.public(name))):
+            lines = as_numpydoc((inspect.getdoc(value) or "").splitlines())
+            for k, line in enumerate(lines):
+                if line == ".. math::":
+                    rest = "\n".join(lines[k + 2 :])
+                    formulas.append(re.match(r"(?:   .*\n)+", rest)[0])
+                elif line == "   :class: equation":
+                    texts.add(name.removeprefix("stn_ref").removeprefix("."))
+    assert texts == TEXTS and len(formulas) > 45
+    for formula in formulas:
+        assert tex2mathml(formula.strip(), True)
 
 
 def test_the_reference_has_a_page_for_every_module_that_is_not_hidden():
@@ -168,22 +242,50 @@ def test_every_public_name_is_in_the_reference(package):
     assert [n for n in names if id(getattr(import_module(package), n)) not in listed] == []
 
 
-def test_every_section_of_the_readme_is_on_the_site_and_its_links_lead_somewhere():
-    text = (ROOT / "README.md").read_text()
-    pages = readme.pages()
-    for heading in re.findall("^## (.*)$", text, re.MULTILINE):
-        assert heading in readme.FRONT or f"guide/{readme.slug(heading)}.md" in pages
-    files = {"tutorials/index.rst", *(f"tutorials/{path.stem}.rst" for path in TUTORIALS)}
-    files |= {"index.md", *pages}
-    for page, content in pages.items():
-        # the first page includes its parts
-        folder = (ROOT / "docs" / page).parent if page.endswith(".md") else ROOT / "docs"
-        for link in readme.LINK.findall(readme.FENCE.sub("", content)):
-            path = urldefrag(link)[0]
-            found = (
-                path[1:] in files if path[0] == "/" else Path(f"{folder}/{path}").resolve().exists()
-            )
-            assert found, f"{page}: {link}"
+@pytest.mark.parametrize(
+    ("link", "page"),
+    [
+        ("../../tutorials/02_a_b.py", "/tutorials/02_a_b.rst"),
+        ("../../tutorials/README.md", "/tutorials/index.rst"),
+        ("../../stn_ref/paper.py", "/section3/index.rst"),
+        ("../../CHANGELOG.md#top", "/changelog.md#top"),
+        ("speed.md", "speed.md"),
+        ("../../figures/a.png", "../../figures/a.png"),
+    ],
+)
+def test_a_link_to_a_file_becomes_one_to_its_page(link, page):
+    here = ROOT / "docs" / "guide"
+    assert pages.followed(f"![a]({link})", here, here) == f"![a]({page})"
+    code = f"```text\n[a]({link})\n```"
+    assert pages.followed(code, here, here) == code
+
+
+def test_a_page_that_includes_another_has_its_text_and_links_from_its_own_place():
+    page, readme = pages.page("index"), (ROOT / "README.md").read_text()
+    assert readme.splitlines()[0] == page.splitlines()[0] and "{include}" not in page
+    assert "](guide/quick-start.md)" in page and "](../figures/training.gif)" in page
+    assert "](/tutorials/index.rst)" in page
+
+
+def test_the_equation_index_leads_to_functions_tests_and_tutorials():
+    rows = [row for row in pages.page(pages.INDEX).splitlines() if row.startswith("| ")][1:]
+    assert len(rows) > 40
+    for row in rows:
+        _, _, function, test, figure = re.split(r"(?<!\\)\|", row)[1:-1]
+        module, name = re.search(r"<stn_ref\.equations\.(\w+)\.(\w+)>`", function).groups()
+        assert f'href="../_modules/stn_ref/equations/{module}.html#{name}"' in function
+        assert re.fullmatch(r" \[[\w ]+\]\(../../tests/test_\w+\.py\) ", test), test
+        assert re.fullmatch(r" \[[\w ]+\]\(/tutorials/\w+\.rst\) ", figure)
+
+
+def test_the_tutorials_have_cards_in_order_each_with_a_picture_and_a_sentence():
+    page = percent.gallery("pictures")
+    for k, path in enumerate(TUTORIALS, 1):
+        title = path.read_text().splitlines()[1].removeprefix("# # ")
+        assert f"   {k}. {title} <{path.stem}>\n" in page
+        assert f"**{k}** :doc:`{title} <{path.stem}>`: " in page
+    assert page.count(".. container:: card\n") == page.count(".. image:: ") == len(TUTORIALS)
+    assert len(re.findall(r":alt: \w+ \w+", page)) == len(TUTORIALS)
 
 
 class Links(HTMLParser):
@@ -191,7 +293,7 @@ class Links(HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.targets, self.ids = [], set()
+        self.targets, self.ids, self.alts = [], set(), []
         self.feed(page.read_text())
 
     def handle_starttag(self, tag, attributes):
@@ -200,6 +302,8 @@ class Links(HTMLParser):
                 self.ids.add(value)
             elif name in ("href", "src"):
                 self.targets.append(value)
+            elif (tag, name) == ("img", "alt"):
+                self.alts.append(value)
 
 
 @pytest.mark.skipif(not SITE.exists(), reason="`make docs` has not built the site")
@@ -216,6 +320,25 @@ def test_every_link_and_picture_of_the_site_resolves():
             assert found.exists(), f"{page.relative_to(SITE)}: {target}"
             if place and found in pages:
                 assert place in pages[found].ids, f"{page.relative_to(SITE)}: {target}"
+
+
+@pytest.mark.skipif(not SITE.exists(), reason="`make docs` has not built the site")
+def test_every_picture_of_the_site_says_in_words_what_it_shows():
+    for page in SITE.rglob("*.html"):
+        links = Links(page)
+        assert len(links.alts) == page.read_text().count("<img ")
+        assert all(" " in alt and len(alt) > 15 for alt in links.alts), page
+
+
+@pytest.mark.skipif(not SITE.exists(), reason="`make docs` has not built the site")
+def test_every_function_of_the_reference_has_its_source():
+    for page in (SITE / "api").glob("*.html"):
+        functions = re.findall(
+            r'<dl class="py function">\n<dt.*?</dt>', page.read_text(), re.DOTALL
+        )
+        assert all('<a class="reference internal" href="../_modules/' in f for f in functions), page
+    index = (SITE / "guide" / "equation-index.html").read_text()
+    assert index.count('">source</a>') == index.count("<tr") - 1 > 40
 
 
 EXAMPLES = [path for path in (ROOT / "stn_ref").rglob("*.py") if ">>> " in path.read_text()]
@@ -246,6 +369,12 @@ def test_a_formula_is_split_where_lines_may_break():
     ]
 
 
+def test_what_stands_below_an_accented_letter_is_no_limit():
+    node = nodes.math("", r"\dot{V}_{i} + {\dot \theta}_i + \sum_n x")
+    found = re.sub(r"\s", "", mathml._mathml(None, node, node.astext(), True))
+    assert found.count("<munder>") == 1 and found.count("<msub>") == 2 and "munderover" not in found
+
+
 def test_section_3_is_the_same_in_both_languages_but_for_what_is_said():
     english, arabic = section3.pages().values()
     functions = re.findall(r"^def \w+\(.*\):$", section3.PAGE.read_text(), re.MULTILINE)
@@ -271,7 +400,9 @@ def test_section_3_is_the_same_in_both_languages_but_for_what_is_said():
 def test_every_arabic_term_of_the_glossary_is_one_that_the_page_uses():
     """Or is another form of it: what stands between the article and an ending is enough."""
     rows = re.findall(
-        r"^\| .*\| ([\u0600-\u06ff ]+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE
+        r"^\| .*\| ([\u0600-\u06ff ]+) \|$",
+        (ROOT / "docs" / "guide" / "glossary.md").read_text(),
+        re.MULTILINE,
     )
     assert rows.pop(0) == "العربية" and len(rows) == 15
     text = re.sub(r"[\u064b-\u0652]", "", section3.ARABIC.read_text())

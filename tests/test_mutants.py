@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutants import ROOT, mutations
-from tests.test_readme import names_in
+from tests.test_guide import names_in
 
 FOUND = mutations()
 FEW = list({m.file if "equations" in m.file else Path(m.file).parent: m for m in FOUND}.values())

@@ -1,103 +1,77 @@
-"""The README's two tables go both ways, and its code does what it says."""
+"""What a visitor sees first, and every page written for GitHub: links, pictures, examples."""
 
-import ast
-import contextlib
-import importlib
-import io
 import re
 from pathlib import Path
+from urllib.parse import urldefrag
 
 import pytest
 
-import stn_ref
-from stn_ref.plots import examples
+from tests.test_figures import LIMIT, differ
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-CITATION = re.compile(r"Eq\. \d|§3\.\d")
-LABEL = re.compile(r"  (Eq\. \d|§3\.\d)$", re.MULTILINE)  # at the end of an equation's line
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *(ROOT / "docs" / "guide").glob("*.md")]
+pages = pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+PICTURES = {path.name for path in (ROOT / "figures").iterdir() if path.suffix != ".md"}
 
 
-def table(heading):
-    """The cells of each row under a heading."""
-    section = README.split(f"## {heading}\n")[1].split("\n## ")[0]
-    lines = [line for line in section.splitlines() if line.startswith("|")][2:]
-    return [[c.strip() for c in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+def links(text):
+    """Where the links and pictures of a page lead, code and the network left out."""
+    text = re.sub(r"^```.*?^```$|`[^`]+`", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"\]\(((?!https?://)[^)\s]+)", text)
 
 
-INDEX = table("The equation index")
-DIFFERENCES = table("Where this code and the print differ")
+def test_the_readme_is_one_screen():
+    assert len(README.encode()) <= 9000
 
 
-def names_in(path):
-    tree = ast.parse((ROOT / "tests" / path).read_text())
-    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+def test_the_readmes_code_draws_the_picture_below_it(tmp_path, monkeypatch):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (shown,) = re.findall(r'"(\w+\.png)"', code)
+    assert f"](figures/{shown})" in README.split(code)[1]
+    assert len(code.split("\n\n")[1].splitlines()) == 6
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {})
+    assert differ(ROOT / "figures" / shown, shown) < LIMIT
 
 
-def docstrings():
-    """module.name → docstring, of every public function and class in equations/."""
-    for path in sorted((ROOT / "stn_ref" / "equations").glob("*.py")):
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-                yield f"{path.stem}.{node.name}", ast.get_docstring(node) or ""
+@pages
+def test_links_lead_somewhere(path):
+    for link in links(path.read_text()):
+        target, anchor = urldefrag(link)
+        found = (path.parent / target if target else path).resolve()
+        assert found.exists(), link
+        assert not anchor or f"#{anchor}" in anchors(found), link
 
 
-LABELLED = {(label, name) for name, text in docstrings() for label in LABEL.findall(text)}
+def anchors(path):
+    """The headings of a page, as GitHub names them."""
+    headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+    return ["#" + re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings]
 
 
-@pytest.mark.parametrize("row", INDEX, ids=lambda row: row[2])
-def test_every_row_of_the_index_resolves(row):
-    equation, _, function, test, figure = (cell.strip("`") for cell in row)
-    module, name = function.split(".")
-    assert callable(getattr(importlib.import_module(f"stn_ref.equations.{module}"), name))
-    assert (equation, function) in LABELLED
-    file, test_name = test.split("::")
-    assert test_name in names_in(file)
-    assert (ROOT / "figures" / figure).is_file()
-    scripts = [path.read_text() for path in (ROOT / "tutorials").glob("*.py")]
-    assert any(f'"{figure}"' in script for script in scripts)
+def test_every_figure_is_shown_once_with_all_pictures():
+    shown = re.findall(r"^!\[.*\]\((.*)\)$", (ROOT / "figures/README.md").read_text(), re.MULTILINE)
+    assert sorted(shown) == sorted(PICTURES)
 
 
-def test_every_equation_that_a_docstring_states_has_a_row():
-    assert {(row[0], row[2].strip("`")) for row in INDEX} == LABELLED
+@pages
+def test_every_picture_says_in_words_what_it_shows(path):
+    for alt in re.findall(r"!\[(.*?)\]\(", path.read_text()):
+        assert len(alt) >= 20, alt
 
 
-def test_every_equation_of_section_3_has_a_row_and_nothing_else_is_cited():
-    cited = {c for _, text in docstrings() for c in CITATION.findall(text)}
-    section = {f"Eq. {n}" for n in range(1, 8)} | {f"§3.{n}" for n in range(1, 5)}
-    assert {row[0] for row in INDEX} == section and cited == section
-
-
-@pytest.mark.parametrize("row", DIFFERENCES, ids=lambda row: row[0][:30])
-def test_every_difference_has_its_test(row):
-    file, test_name = row[2].strip("`").split("::")
-    assert test_name in names_in(file)
-
-
-def test_every_figure_is_shown_and_every_shown_figure_exists():
-    shown = set(re.findall(r"\(figures/([\w.]+)\)", README))
-    assert shown == {path.name for path in (ROOT / "figures").iterdir()}
-
-
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(((?!http)[^)]+)\)", README))))
-def test_links_lead_somewhere(link):
-    headings = re.findall(r"^## (.*)$", README, re.MULTILINE)
-    anchors = ["#" + re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings]
-    assert link in anchors or (ROOT / link).exists()
-
-
-def test_the_code_runs_and_prints_what_the_readme_shows():
-    blocks = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
-    shown = [text.rstrip() for language, text in blocks if not language]
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        for language, code in blocks:
-            if language == "python":
-                exec(compile(code, "README.md", "exec"), {})
-        U, (theta, size) = examples.a_digit()[None], examples.a_crop()
-        print(stn_ref.trace(U, theta, at=(0, 6, 11), size=size))
-    noise = re.compile(r"-?\d\.\d+e[+-]\d+|(?<=worst at ).*")  # which is worst is rounding's choice
-    assert len(shown) == 2
-    output = " ".join(noise.sub("#", printed.getvalue()).split())
-    for text in shown:
-        assert " ".join(noise.sub("#", text).split()) in output
+def test_every_tutorial_has_its_row_with_its_title_and_one_of_its_pictures():
+    text = (ROOT / "tutorials" / "README.md").read_text()
+    rows = re.findall(
+        r"^\| \[<img src=\"../figures/([\w.]+)\" width=\"240\" alt=\"\">\]\((.*?)\) "
+        r"\| \*\*(\d+)\*\* \| \[(.*?)\]\((.*?)\): .*\. \|$",
+        text,
+        re.MULTILINE,
+    )
+    scripts = sorted((ROOT / "tutorials").glob("*.py"))
+    for k, (row, script) in enumerate(zip(rows, scripts, strict=True), 1):
+        picture, link, number, title, path = row
+        text = script.read_text()
+        assert (link, path, number) == (script.name, script.name, str(k))
+        assert text.startswith(f"# %% [markdown]\n# # {title}\n") and f'"{picture}"' in text

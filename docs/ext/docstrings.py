@@ -5,7 +5,7 @@
     Raises …                         → Raises
     >>> …                            → Examples
 
-Equations stay as they are, indented. What comes between or after these goes to the Notes.
+Equations, indented, become TeX. What comes between or after these goes to the Notes.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import re
 from itertools import groupby
 from textwrap import dedent, indent
 
+from docs.ext import tex
+from docs.ext.tex import LABEL
 from stn_ref.equations import Kernel, Transformation
 
-LABEL = re.compile(r"\s{2,}(Eq\. \d|§3\.\d)$")
 NAME = r"\*{0,2}\w+(?:\([^)]*\))?"
 ROW = re.compile(rf"({NAME}(?:, {NAME})*)\s{{2,}}(?!Eq\.|§)(\S.*)")
 SHAPE = re.compile(r"(\([^()]*(?:\(\)[^()]*)*\)|\S.*?(?=\s{2}))(?:\s{2,}(\S.*))?")
@@ -56,8 +57,14 @@ def _prose(lines: list[str]) -> list[str]:
         if blank:
             continue
         if all(re.match(" {4}", line) or "  " in LABEL.sub("", line) for line in paragraph):
-            literal = indent(dedent("\n".join(paragraph)), "   ").splitlines()
-            written += [".. code-block:: text", "   :class: equation", "", *literal, ""]
+            text = dedent("\n".join(paragraph))
+            formula = tex.block(text.splitlines())
+            kind = (
+                [".. code-block:: text", "   :class: equation"]
+                if formula is None
+                else [".. math::"]
+            )
+            written += [*kind, "", *indent(formula or text, "   ").splitlines(), ""]
         else:
             text = "\n".join(line.strip() for line in paragraph)
             written += [*_marked(text).splitlines(), ""]

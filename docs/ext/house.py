@@ -13,6 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.ext import autosummary
 
+from docs.ext import reference
 from docs.ext.docstrings import as_numpydoc, described
 
 
@@ -55,8 +56,16 @@ def _names(path: str) -> Iterator[str]:
             yield f"{module}.{name}"
 
 
+def _sources(app: Sphinx, env: Any) -> None:
+    """From a module's source back to its own page, where its names are on more pages than one."""
+    for name in set(env._viewcode_modules) & set(reference.MODULES):
+        code, tags, used, _ = env._viewcode_modules[name]
+        env._viewcode_modules[name] = code, tags, dict.fromkeys(used, f"api/{name}"), name
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     autosummary.WELL_KNOWN_ABBREVIATIONS += ("Eq.", "Eqs.")  # no sentence ends there
     app.connect("autodoc-process-docstring", _docstring, priority=400)  # numpydoc's is 500
     app.connect("missing-reference", _reference)
+    app.connect("env-updated", _sources)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -10,9 +10,12 @@ from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
+# in a group of its own, or what stands below the letter would be set beneath it, as of a sum
+ACCENT = re.compile(r"(\\(?:dot|hat|tilde) ?(?:\{[^{}]*\}|\\[a-z]+|\w))")
+
 
 def _mathml(writer: Any, node: nodes.Element, tex: str, block: bool) -> str:
-    tex = tex.strip()
+    tex = ACCENT.sub(r"{\1{}}", tex.strip())
     try:
         # \\ and & mean something only within an environment
         loose = block and re.search(r"\\\\|&", tex) and r"\begin" not in tex

@@ -78,7 +78,9 @@ def page(prose: list[str], code: list[str], language: str) -> str:
     words = json.loads(WORDS.read_text())[language]
     for text, done, anchor in zip(prose, code, ANCHORS, strict=True):
         headings, text = HEADING.findall(text), HEADING.sub("", text).strip()
-        said, picture, in_print = PICTURE.split(text.replace("](figures/", "](../../figures/"))
+        said, picture, in_print = PICTURE.split(
+            text.replace("](../figures/", "](../../figures/").replace("](static/", "](../_static/")
+        )
         for marks, title in headings:
             written += [rst(f"{marks} {title}"), ""]
         ids = [anchor, *["eq-5"] * (anchor == "eq-4")]

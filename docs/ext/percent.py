@@ -7,16 +7,16 @@ wants Markdown, as the scripts have it. Both are made here from the same cells.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from textwrap import indent
 from typing import NamedTuple
 
 MARKER = re.compile(r"^# %%(.*)\n", re.MULTILINE)
 PICTURE = re.compile(r'\bout / "([\w.]+\.(?:png|gif))"')  # what a cell writes
 ROOT = Path(__file__).parents[2]
-SHAPE = 10 / 7  # width to height of a thumbnail in the gallery
 FIGURES = "figures"  # the directory that gallery and notebook have it write to
 # both run it where there is no file: what it finds from its own place, it finds from here
 HIDDEN = """\
@@ -26,6 +26,10 @@ __file__ = {0!r}
 """
 SUMMARY = "<details><summary>Solution</summary>"
 FOLDED = f".. raw:: html\n\n   {SUMMARY}\n\n{{0}}\n\n.. raw:: html\n\n   </details>"
+CARD = re.compile(  # a row of tutorials/README.md
+    r"^\| \[<img src=\"../figures/([\w.]+)\" .+ \| \*\*(\d+)\*\* \| \[(.+)\]\((.+)\): (.+) \|$",
+    re.MULTILINE,
+)
 FIRST = """\
 import sys
 
@@ -70,21 +74,41 @@ def gallery_script(path: Path, figures: str) -> str:
         text = FOLDED.format(rst(cell.text)) if cell.folded else rst(cell.text)
         lines.append(_comment(text) if cell.is_prose else cell.text + "\n")
         if cell.pictures:
-            shown = (f".. image:: /{figures}/{name}\n   :alt: {name}" for name in cell.pictures)
+            shown = (_image(f"/{figures}/{name}") for name in cell.pictures)
             lines.append(_comment("\n\n".join(shown)))
-    if pictures := [name for cell in rest for name in cell.pictures]:
-        best = min(pictures, key=off_shape)
-        lines.append(f"# %%\n\n# sphinx_gallery_thumbnail_path = '{figures}/{best}'\n")
     return "\n".join(lines)
 
 
-def off_shape(picture: str) -> float:
-    """How far a committed picture is from a thumbnail's shape; of a new one it is not known."""
-    path = ROOT / "figures" / picture
-    if path.suffix != ".png" or not path.exists():
-        return 1.0
-    width, height = (int.from_bytes(path.read_bytes()[k : k + 4]) for k in (16, 20))
-    return abs(math.log(width / height / SHAPE))
+@cache
+def alts() -> dict[str, str]:
+    """Picture ↦ what it shows, in the words of figures/README.md."""
+    shown = re.findall(r"^!\[(.+)\]\((.+)\)$", (ROOT / "figures" / "README.md").read_text(), re.M)
+    return {name: alt for alt, name in shown}
+
+
+def _image(path: str, *options: str) -> str:
+    alt = alts()[path.rpartition("/")[2]]
+    return "\n   ".join([f".. image:: {path}", f":alt: {alt}", *options])
+
+
+def gallery(figures: str) -> str:
+    """The tutorials' table of contents, tutorials/README.md, as a page of cards.
+
+    figures  where the pictures are, from the root of the site's source
+    """
+    text = (ROOT / "tutorials" / "README.md").read_text()
+    cards, names = [], []
+    for picture, number, title, script, about in CARD.findall(text):
+        stem = Path(script).stem
+        names.append(f"   {number}. {title} <{stem}>")
+        image = _image(f"/{figures}/{picture}", f":target: {stem}.html")
+        said = f"**{number}** :doc:`{title} <{stem}>`: {inline(about)}"
+        cards += [".. container:: card", indent(f"{image}\n\n{said}", "   ")]
+    opening = rst(text[: text.index("| |")])
+    toctree = ".. toctree::\n   :hidden:\n\n" + "\n".join(names)
+    return "\n\n".join(
+        [opening, toctree, ".. container:: cards", indent("\n\n".join(cards), "   ")]
+    )
 
 
 def _comment(text: str) -> str:

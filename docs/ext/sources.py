@@ -1,4 +1,4 @@
-"""What is written before Sphinx reads: the gallery's scripts, the guide, the reference."""
+"""What is written before Sphinx reads: the gallery's scripts, section 3, the reference."""
 
 from __future__ import annotations
 
@@ -9,15 +9,8 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from docs.ext import page, percent, readme, reference
-
-ROOT = readme.ROOT
-TITLE = """Tutorials
-=========
-
-A page for each idea, in the order of the paper: prose, equation, call, picture. Every page is a
-script, and can be had as one, or as a notebook, at its end.
-"""
+from docs.ext import page, percent, reference
+from docs.ext.percent import ROOT
 
 
 def scripts_of(source: Path) -> Path:
@@ -35,21 +28,23 @@ def _before(app: Sphinx) -> None:
     scripts = scripts_of(source)
     figures = scripts / percent.FIGURES
     figures.mkdir(parents=True, exist_ok=True)
-    (scripts / "GALLERY_HEADER.rst").write_text(TITLE)
+    (scripts / "GALLERY_HEADER.rst").write_text("Tutorials\n=========\n")
     for tutorial in sorted((ROOT / "tutorials").glob("*.py")):
         shown = figures.relative_to(source).as_posix()
         (scripts / tutorial.name).write_text(percent.gallery_script(tutorial, shown))
     if app.tags.has("quick"):
-        for picture in (ROOT / "figures").iterdir():
+        for picture in (ROOT / "figures").glob("*.[pg]??"):
             shutil.copy(picture, figures)
-    written = page.pages() | readme.pages() | reference.pages()
+    written = page.pages() | reference.pages()
     for path, text in written.items():
         (source / path).parent.mkdir(exist_ok=True)
         (source / path).write_text(text)
 
 
 def _after(app: Sphinx) -> None:
-    """The downloads: the tutorial as it is, and as a notebook made from its own Markdown."""
+    """Our cards for Sphinx-Gallery's, and the downloads: each tutorial as it is, and a notebook."""
+    shown = (scripts_of(Path(app.srcdir)) / percent.FIGURES).relative_to(app.srcdir).as_posix()
+    (Path(app.srcdir) / "tutorials" / "index.rst").write_text(percent.gallery(shown))
     for tutorial in sorted((ROOT / "tutorials").glob("*.py")):
         page = Path(app.srcdir) / "tutorials" / tutorial.name
         files = {page: tutorial.read_text(), page.with_suffix(".ipynb"): percent.notebook(tutorial)}
