@@ -23,8 +23,9 @@ test-gpu:
 mutants: .venv/test
 	$(BIN)/python -m tests.mutants
 
+# with FORMAT=svg (or pdf) each also in that format, for slides
 figures: .venv/demo
-	for script in tutorials/[0-9]*.py; do $(BIN)/python $$script figures || exit 1; done
+	for script in tutorials/[0-9]*.py; do STN_REF_FORMAT=$(FORMAT) $(BIN)/python $$script figures || exit 1; done
 
 # docs/_build/html/index.html; with QUICK=1 no tutorial runs, pictures come from figures/
 docs: .venv/docs

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import json
 import os
 import platform
 import re
 import runpy
 import sys
+import unicodedata
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,24 @@ Spatial Transformer Networks, the reference. Three ways in:
 Also check, bench and info; --help says more, of each command too."""
 
 
+PLAIN = {  # for a console that has no such sign
+    "θ": "theta", "Φ": "Phi", "λ": "lambda", "σ": "sigma", "∂": "d", "Σ": "sum", "√": "sqrt",
+    "×": "x", "−": "-", "·": "-", "—": "-", "…": "...", "∘": "o", "→": "->", "↦": "|->",
+    "≤": "<=", "≥": ">=", "±": "+-", "⌊": "floor(", "⌋": ")", "⟨": "<", "⟩": ">", "⁄": "/",
+    "§": "Sec. ", "°": " degrees", "²": "^2", "ᵀ": "^T", "⁻": "^-", "∞": "inf",
+}
+
+
+def plain(error: UnicodeError) -> tuple[str, int]:
+    """A handler for codecs: what cannot be encoded, in ASCII as one would type it."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start : error.end]
+    known = (PLAIN.get(c) or unicodedata.normalize("NFKD", c) for c in signs)  # ½ is 1⁄2
+    typed = "".join(PLAIN.get(c, c) for c in "".join(known))
+    return typed.encode("ascii", "ignore").decode() or "?", error.end
+
+
 class Help(argparse.ArgumentDefaultsHelpFormatter):
     """Defaults the usual way, where there are any."""
 
@@ -40,23 +60,29 @@ def main(argv: list[str] | None = None) -> int:
 
     130 if training was interrupted.
     """
+    codecs.register_error("plain", plain)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="plain")
     parser = argparse.ArgumentParser(prog="python -m stn_ref", description=stn_ref.__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("paper", help="run section 3's page: each equation on a digit")
     demo = commands.add_parser("demo", help="check the gradients and draw section 3 on digits")
-    demo.add_argument("--out", type=Path, default=Path("figures"), help="where figures go")
+    demo.add_argument("--out", type=Path, default=Path("output"), help="where figures go")
     demo.add_argument("--quick", action="store_true", help="draw at low resolution")
     explore = commands.add_parser("explore", help="open a window to play with θ in")
     explore.add_argument("--image", type=Path, help="a PNG, JPEG, …; a digit unless given")
     explore.add_argument("--save", type=Path, help="write a picture of the window instead")
-    commands.add_parser("check", help="hold every gradient against finite differences")
+    check = commands.add_parser("check", help="hold every gradient against finite differences")
+    for command in (demo, check):
+        command.add_argument("--verbose", action="store_true", help="print a line for each check")
     bench = commands.add_parser("bench", help="time a backend beside PyTorch and OpenCV")
     which = bench.add_mutually_exclusive_group()
     which.add_argument("--backend", choices=("cpu", "cuda"), default="cpu", help="which to time")
     which.add_argument("--networks", action="store_true", help="time training beside PyTorch")
-    bench.add_argument("--out", type=Path, help="the numbers, benchmarks/NAME.json unless given")
-    bench.add_argument("--figure", type=Path, default=Path("figures/roofline_cpu.png"))
+    bench.add_argument("--out", type=Path, help="the numbers, output/NAME.json unless given")
+    bench.add_argument("--figure", type=Path, default=Path("output/roofline_cpu.png"))
     bench.add_argument("--quick", action="store_true", help="tiny shapes, a few repeats")
     bench.add_argument("--seed", type=int, default=0, help="of the maps and the drawn shapes")
     add_train(commands)
@@ -135,8 +161,9 @@ def run(arguments: argparse.Namespace) -> int:
     from stn_ref.demo import print_checks
 
     if arguments.command == "check":
-        return 0 if print_checks() else 1
-    return 0 if run_demo(arguments.out, quick=arguments.quick) else 1
+        return 0 if print_checks(verbose=arguments.verbose) else 1
+    ok = run_demo(arguments.out, quick=arguments.quick, verbose=arguments.verbose)
+    return 0 if ok else 1
 
 
 def train_of(arguments: argparse.Namespace) -> int:
@@ -170,7 +197,7 @@ def one_thread() -> None:
 def bench_of(arguments: argparse.Namespace) -> int:
     """Time one backend, or training."""
     name = "networks" if arguments.networks else arguments.backend
-    out = arguments.out or Path(f"benchmarks/{name}.json")
+    out = arguments.out or Path(f"output/{name}.json")
     if arguments.networks:
         one_thread()
         from stn_ref.bench.networks import bench as bench_networks

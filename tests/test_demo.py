@@ -1,7 +1,10 @@
 """The command line, run as a newcomer runs it."""
 
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import matplotlib
 import pytest
@@ -27,13 +30,12 @@ def python(*arguments, **options):
     return subprocess.run(
         [sys.executable, "-W", "error", *map(str, arguments)],
         capture_output=True,
-        text=True,
         timeout=120,
-        **options,
+        **({"text": True} | options),
     )
 
 
-def test_the_demo_prints_the_table_and_names_every_figure(tmp_path):
+def test_the_demo_prints_a_trace_a_line_an_equation_and_names_every_figure(tmp_path):
     run = python("-m", "stn_ref", "demo", "--quick", "--out", tmp_path / "new" / "figures")
     assert run.returncode == 0, run.stderr
     assert not run.stderr
@@ -41,10 +43,51 @@ def test_the_demo_prints_the_table_and_names_every_figure(tmp_path):
     assert set(written) == FIGURES and min(written.values()) > 5_000
     for name in FIGURES:
         assert str(tmp_path / "new" / "figures" / name) in run.stdout
-    for name, _ in checks.all_checks():
-        assert name in run.stdout
+    lines = re.findall(r"^.* +(\d+) checks   error .*$", run.stdout, re.MULTILINE)
+    assert 10 < len(lines) < 25 and sum(map(int, lines)) == len(list(checks.all_checks()))
     assert ", 0 wrong" in run.stdout and "WRONG" not in run.stdout
-    assert "∂V/∂U_nm" in run.stdout
+    assert run.stdout.index("∂V/∂U_nm") < run.stdout.index(" checks ")
+
+
+def test_check_tells_what_of_each_equation_it_checks(capsys, monkeypatch):
+    some = list(checks.all_checks())[::40]
+    monkeypatch.setattr(demo, "all_checks", lambda: some)
+    assert main(["check", "--verbose"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name, _ in some)
+    for name, equation in (
+        ("thin plate spline 3-D.grid, forward · §3.2", ("§3.2", "T_θ(G), forward")),
+        ("piecewise affine, dB · §3.2", ("§3.2", "a basis")),
+        ("sample · Eq. 7 · on knots, tie=left", ("Eq. 7", "sample")),
+    ):
+        assert demo.equation_of(name) == equation
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("paper", "check --help", "demo --help", "train --help", "vectors --help", "info"),
+        *("explore --save it.png", "train --task nothing", "bench --quick --backend cuda"),
+        "train --steps 2 --model fcn --out it",
+    ],
+)
+def test_every_console_can_print_what_is_said(command, encoding, tmp_path):
+    plain = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(Path.cwd())}
+    run = python("-m", "stn_ref", *command.split(), cwd=tmp_path, env=plain, encoding=encoding)
+    assert run.returncode in (0, 2) and "Traceback" not in run.stderr, run.stderr
+    assert "?" not in run.stdout
+    if command == "paper":
+        assert ("Sec. 3.1" if encoding == "ascii" else "§3.1") in run.stdout
+
+
+def test_signs_that_a_console_has_not_are_typed():
+    main([])  # which knows how
+    text = "θ ∂V/∂x − ½ · 2² ⌊x⌋ é → 漢"
+    assert text.encode("ascii", "plain") == b"theta dV/dx - 1/2 - 2^2 floor(x) e -> ?"
+    assert text.encode("cp1252", "plain") == "theta dV/dx - ½ · 2² floor(x) é -> ?".encode("cp1252")
+    with pytest.raises(UnicodeDecodeError):
+        b"\xff".decode("ascii", "plain")
 
 
 def test_without_a_command_three_ways_in_are_shown_and_help_shows_defaults(capsys):

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import PIL.Image
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.patches import Circle
 from matplotlib.quiver import Quiver
 from numpy.testing import assert_allclose, assert_array_equal
@@ -15,7 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import stn_ref
 from stn_ref import equations as eq
 from stn_ref import plots
-from stn_ref.plots import diagrams, examples, films, galleries
+from stn_ref.plots import diagrams, examples, films, galleries, lecture
 
 
 @pytest.fixture(autouse=True)
@@ -328,6 +329,76 @@ def test_wide_kernels_fade_what_the_narrow_one_folds_back():
     images = [ax.images[0].get_array() for ax in galleries.shrinking().axes]
     spread = [np.std(image[6:14, 6:14]) for image in images[1:]]
     assert spread[0] > 0.1 and spread[2] < 0.01
+
+
+def test_a_chain_names_one_place_four_times():
+    U, (theta, size) = examples.a_digit(), examples.a_crop()
+    report = stn_ref.trace(U[None], theta, at=(0, 6, 11), size=size)
+    axes = lecture.chain(report, U, theta[0], size).axes
+    points = [ax.lines[0].get_xydata()[0] for ax in axes]
+    for found, right in zip(points, ((11, 6), report.G, report.grid, report.xy), strict=True):
+        assert_allclose(found, right)
+    assert axes[0].get_xlabel() == "(6, 11)", "row and column, as arrays are indexed"
+    squares = [patch.get_xy() for patch in axes[3].patches]
+    assert squares == [(tap.m - 0.5, tap.n - 0.5) for tap in report.taps]
+
+
+def test_each_centre_weighs_as_much_as_the_rectangle_across_from_it():
+    U, x, y = examples.a_digit()[..., 0], 17.3, 10.6
+    left, right = lecture.areas(U, x, y).axes
+    colours = {
+        line.get_color(): line.get_xydata()[0] for line in left.lines if len(line.get_xydata()) == 1
+    }
+    for patch in left.patches:
+        m, n = colours[to_hex(patch.get_facecolor()).upper()]
+        area = abs(patch.get_width() * patch.get_height())
+        assert_allclose(area, (1 - abs(x - m)) * (1 - abs(y - n)))
+    V = eq.sample(U[None, ..., None], np.array([[[[x, y]]]])).item()
+    assert f"$V$ = {V:.3f}" in [text.get_text() for text in right.texts]
+
+
+def test_six_fields_are_the_differences_of_eq_1():
+    G, h = eq.target_grid((9, 9)), 1e-6
+    for k, ax in enumerate(lecture.six_fields().axes):
+        step = h * (np.arange(6) == k).reshape(1, 2, 3)
+        ahead, behind = (eq.AFFINE.grid(s * step + eq.AFFINE.identity(), G) for s in (1, -1))
+        (arrows,) = ax.collections
+        drawn = np.stack([arrows.U, arrows.V], axis=-1)
+        assert_allclose(drawn, ((ahead - behind) / (2 * h)).reshape(-1, 2), atol=1e-9)
+
+
+def test_descent_comes_home_from_near_and_on_a_soft_copy_from_further():
+    figure = lecture.basin(examples.a_digit(), [(1.6, -2.3), (5.6, 6.6)], reach=8)
+    ends = [
+        [
+            line.get_xydata()[-1]
+            for line in ax.lines
+            if len(line.get_xydata()) > 9 and line.get_color() != "white"
+        ]
+        for ax in figure.axes
+    ]
+    home = np.hypot(*np.moveaxis(ends, -1, 0)) < 0.5
+    assert home.tolist() == [[True, False], [True, True]]
+
+
+def test_the_module_backwards_shows_its_gradients():
+    U, (theta, size) = examples.a_digit(), examples.a_crop()
+    layers, dV = examples.layers_for(theta[0]), np.ones((*size, 1))
+    figure = lecture.backwards(U, layers, size, dV)
+    dU, _ = eq.spatial_transformer_backward(dV[None], U[None], layers)
+    assert_array_equal(figure.axes[1].images[0].get_array(), dU[0, ..., 0])
+    assert len(lecture.blocks().axes) == 2
+
+
+@pytest.mark.parametrize("too", ["svg", "pdf"])
+def test_on_request_a_picture_is_written_for_slides_too(too, tmp_path, monkeypatch):
+    monkeypatch.setenv("STN_REF_FORMAT", too)
+    for name in ("a.png", "b.png"):
+        assert plots.save(plt.figure(), tmp_path / name) == tmp_path / name
+    assert {path.name for path in tmp_path.iterdir()} == {"a.png", "b.png", f"a.{too}", f"b.{too}"}
+    monkeypatch.setenv("STN_REF_FORMAT", "jpeg")
+    with pytest.raises(ValueError, match="'jpeg'; expected one of svg, pdf"):
+        plots.save(plt.figure(), tmp_path / "c.png")
 
 
 def test_the_knot_shows_the_print_to_be_the_image():

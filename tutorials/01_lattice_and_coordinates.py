@@ -17,7 +17,7 @@ import numpy as np
 import stn_ref
 from stn_ref import equations as eq
 from stn_ref import plots
-from stn_ref.plots import diagrams, examples
+from stn_ref.plots import diagrams, examples, lecture
 from stn_ref.plots.output import out
 
 # %% [markdown]
@@ -70,6 +70,17 @@ for align_corners, c_tilde in (True, (W - 1) / 2), (False, W / 2):
     print(f"align_corners={align_corners!s:5}  ±1 are x = {x.ravel()}, slope {c_tilde}")
 
 # %% [markdown]
+# Here is the whole way of one pixel, for an affine $\theta$ of tutorial 2: from its row and column
+# to the lattice, by Eq. 1 to the source point, and on to pixels, where its neighbours are the taps
+# of Eq. 3. Look at the numbers below: four names for one place.
+
+# %%
+theta, size = examples.a_crop()
+report = stn_ref.trace(examples.a_digit(2)[None], theta, at=(0, 6, 11), size=size)
+figure = lecture.chain(report, examples.a_digit(2), theta[0], size)
+print(plots.save(figure, out / "chain.png"))
+
+# %% [markdown]
 # ## Where they differ
 #
 # Four pixels are read at sixteen places with the identity $\theta$, which enlarges the row by four.
@@ -88,8 +99,10 @@ for ax, align_corners in zip(axes, (True, False), strict=True):
     ax.bar(range(4), row, width=1, color="#DDDDDD", ec=plots.GREY, label="$U$")
     ax.plot(xy[0, 0, :, 0], V[0, 0, :, 0], "o", color=plots.BLUE, label="$V$, where it is read")
     ax.set(title=f"align_corners={align_corners}", xlabel="$x$, pixels of $U$", xticks=range(4))
-axes[1].legend(loc="lower center")
-figure.suptitle("§3.2  four pixels read at sixteen places, $\\theta$ = identity")
+ends = xy[0, 0, [0, -1], 0], V[0, 0, [0, -1], 0]
+axes[1].plot(*ends, "o", ms=13, mfc="none", mec=plots.RED, label="mixed with the zeros outside")
+figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+plots.headline(figure, "§3.2  four pixels read at sixteen places, $\\theta$ = identity")
 print(plots.save(figure, out / "corners.png"))
 
 # %% [markdown]
@@ -106,12 +119,12 @@ wide[:, 14:42] = examples.a_digit(2)
 cos, sin = np.cos(0.5), np.sin(0.5)
 D = np.diag([27.5, 13.5])  # half of what ±1 span between the centres, in pixels
 R = np.array([[cos, -sin], [sin, cos]])
-turns = {"$R$, as on a square": R, "$D^{-1} R\\, D$": np.linalg.inv(D) @ R @ D}
+turns = {"$R$ as it is: sheared": R, "$D^{-1} R\\, D$: turned": np.linalg.inv(D) @ R @ D}
 figure, axes = plt.subplots(2, 2, figsize=(8.4, 4.6), layout="constrained")
 for pair, (name, turn) in zip(axes, turns.items(), strict=True):
     plots.source_and_target(wide, np.column_stack([turn, [0, 0]]), title=name, axes=pair)
     pair[0].set(xlim=(-26, 81), ylim=(40, -13))
-figure.suptitle("§3.2  turning a map of 28 × 56 pixels")
+plots.headline(figure, "§3.2  turning a map of 28 × 56 pixels")
 print(plots.save(figure, out / "aspect.png"))
 
 # %% [markdown]

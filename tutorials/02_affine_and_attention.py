@@ -14,7 +14,7 @@ import numpy as np
 import stn_ref
 from stn_ref import equations as eq
 from stn_ref import plots
-from stn_ref.plots import examples, galleries
+from stn_ref.plots import examples, galleries, lecture
 from stn_ref.plots.output import out
 
 U, G = examples.a_digit(2), eq.target_grid((20, 20))
@@ -81,7 +81,7 @@ assert np.allclose(eq.AFFINE.grid(A, G), eq.ATTENTION.grid(looks_at[None], G))
 # to learn, and fewer ways to go wrong.
 #
 # In the picture each pair is the input under its warped grid, and the output. The blue frame is the
-# border of the output, its dot the upper left corner. Look at the crop: the grid *shrinks*, and so
+# border of the output, its dot the upper left corner. Look at attention: the grid *shrinks*, and so
 # the digit grows. And at the rotation: the grid turns one way, the digit the other.
 
 # %%
@@ -99,8 +99,16 @@ print(plots.save(galleries.warped_grids(U, examples.affine_family()), out / "war
 # $$\frac{\partial L}{\partial A_{kl}} = \sum_i d_{ik}\, g_{il}, \qquad
 # \frac{\partial L}{\partial g_{il}} = \sum_k d_{ik}\, A_{kl}$$
 #
-# Every point pulls on all six numbers, and points far from the middle turn and stretch harder than
-# near ones. In NumPy it is the forward line with the letters rearranged:
+# So each of the six numbers has a field, $\partial T_\theta(G)/\partial A_{kl}$: where it pushes
+# every source point. Its gradient is how well that field agrees with the pulls $d_i$. Look at the
+# two in the right column, which push all points alike; the others do more the further out a point
+# is.
+
+# %%
+print(plots.save(lecture.six_fields(), out / "six_fields.png"))
+
+# %% [markdown]
+# In NumPy it is the forward line with the letters rearranged:
 
 # %%
 d = np.random.default_rng(0).standard_normal((1, 20, 20, 2))

@@ -117,13 +117,13 @@ print(diagrams.bending(U, theta, spline, out / "spline.gif"))
 # ## All of them, on one page
 #
 # Look at the projective grid, whose lines stay straight but not parallel; at the mesh, whose lines
-# break on the diagonals and nowhere else; at the spline, whose lines never break. The last two are
-# compositions, to which we come.
+# break on its green edges and nowhere else; at the spline, whose lines never break. The last two
+# are compositions, to which we come.
 
 # %%
 for title, transformation, example in examples.every_transformation():
     print(f"{title:<34} θ {example.shape}, a matrix: {transformation.matrix is not None}")
-figure = galleries.warped_grids(U, examples.every_transformation())
+figure = galleries.warped_grids(U, examples.every_transformation(), examples.MESH[1])
 print(plots.save(figure, out / "every_transformation.png"))
 
 # %% [markdown]

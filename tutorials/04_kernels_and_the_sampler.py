@@ -18,7 +18,7 @@ import numpy as np
 import stn_ref
 from stn_ref import equations as eq
 from stn_ref import plots
-from stn_ref.plots import diagrams, examples, galleries
+from stn_ref.plots import diagrams, examples, galleries, lecture
 from stn_ref.plots.output import out
 
 U = examples.a_digit(2)[None]
@@ -49,6 +49,13 @@ print("k(x − m) for m = 17, 18:", hat(x - m).round(3), " k(y − n) for n = 10
 four = hat(y - n) @ U[0, 10:12, 17:19, 0] @ hat(x - m)
 xy = np.array([[[[x, y]]]])  # as the library takes points: (B, H', W', 2), in pixels
 assert np.allclose([V_at(U[0, ..., 0], x, y), four], eq.sample(U, xy).item())
+
+# %% [markdown]
+# The four weights are areas. The point cuts the square between its four pixels in four, and each
+# pixel weighs as much as the rectangle *across* from it: the nearer a pixel, the larger that is.
+
+# %%
+print(plots.save(lecture.areas(U[0, ..., 0], 17.3, 10.6), out / "areas.png"))
 
 # %% [markdown]
 # `sample` visits only the taps within a kernel's reach, for all points and channels at once. It
@@ -120,8 +127,8 @@ print(plots.save(diagrams.trace(traced, U[0], V[0]), out / "trace.png"))
 # ## Inside: what the kernel does to a picture
 #
 # The same crop, a quarter of the digit on 56 × 56 pixels, read with five kernels. Look at the
-# stairs of Eq. 4, at the soft creases of Eq. 5 through pixel centres, at the pale rims that Keys'
-# negative lobes leave (white is below zero), and at the blur of a hat that reaches two pixels
+# stairs of Eq. 4, at the soft creases of Eq. 5 through pixel centres, at the rims that Keys'
+# negative lobes leave (blue is below zero), and at the blur of a hat that reaches two pixels
 # either way.
 
 # %%
@@ -137,7 +144,11 @@ images = [
     stn_ref.transform(U, crop, transformation=eq.ATTENTION, size=size, kernel=kernel)[0]
     for kernel in kernels.values()
 ]
-axes = plots.compare(images, list(kernels), "Eq. 3  one crop, five kernels")
+axes = plots.compare(
+    [np.clip(image, 0, 1) for image in images], list(kernels), "Eq. 3  one crop, five kernels"
+)
+for ax, image in zip(axes.flat, images, strict=True):
+    ax.contourf(image[..., 0], [-9, -0.04], colors=[plots.BLUE], alpha=0.6)
 print(plots.save(axes, out / "sampling.png"))
 
 # %% [markdown]
@@ -194,7 +205,7 @@ for ax, image, name in zip(axes, (before, V, blurred), names, strict=False):
 axes[3].plot(path, "o-", color=plots.BLUE, ms=3)
 axes[3].axhline(2.6, color=plots.RED, ls="--")
 axes[3].set(title="width", xlabel="step")
-figure.suptitle("§3.3  the kernel's own parameter, learned by $\\partial L/\\partial\\Phi$")
+plots.headline(figure, "§3.3  the kernel's own parameter, learned by $\\partial L/\\partial\\Phi$")
 print(plots.save(figure, out / "phi.png"))
 
 # %% [markdown]

@@ -15,7 +15,7 @@ import numpy as np
 import stn_ref
 from stn_ref import equations as eq
 from stn_ref import plots
-from stn_ref.plots import diagrams, examples
+from stn_ref.plots import diagrams, examples, lecture
 from stn_ref.plots.output import out
 from stn_ref.proofs.knots import sampler_knots
 
@@ -79,6 +79,17 @@ assert np.allclose(dtheta, stn_ref.transform_backward(dV, digit, theta)[1])
 print("dθ =", dtheta[0].round(1).tolist())
 
 # %% [markdown]
+# And with a localisation network it is the paper's Figure 2 walked backwards. Look at the left:
+# $\partial L/\partial U$ arrives on two ways, since $U$ is what is read and what $f_{loc}$ has
+# seen.
+
+# %%
+(crop, size), layers = examples.a_crop(), examples.layers_for(examples.a_crop()[0][0])
+seen = [stn_ref.transform(digit, A, size=size)[0] for A in (crop, eq.AFFINE.identity()[None])]
+figure = lecture.backwards(digit[0], layers, size, seen[0] - seen[1])
+print(plots.save(figure, out / "backwards.png"))
+
+# %% [markdown]
 # ## Where the loss pulls
 #
 # A digit is read from a grid that lies aside, so that the output is shifted, and the loss is the
@@ -87,24 +98,39 @@ print("dθ =", dtheta[0].round(1).tolist())
 
 # %%
 home = eq.to_pixels(eq.target_grid((28, 28))[None], (28, 28))
-figure, axes = plt.subplots(1, 2, figsize=(8.4, 4.4), layout="constrained")
-for ax, aside in zip(axes, (1.5, 9.5), strict=True):
+figure, axes = plt.subplots(1, 3, figsize=(8.4, 3.5), layout="constrained")
+plots.show(digit[0], axes[0], "what $V$ should be")
+for ax, aside in zip(axes[1:], (1.5, 9.5), strict=True):
     points = home + [aside, aside]
     error = eq.sample(digit, points) - digit
     _, dxy, _ = eq.sample_backward(error, digit, points)
-    plots.gradient_field(digit[0], points[0], dxy[0], arrows=28, ax=ax)
-    ax.set(title=f"the grid lies {aside} pixels aside", xlim=(-1, 37.5), ylim=(37.5, -1))
-    print(f"{aside} pixels to the right and down: −dL/dt = {-dxy.sum(axis=(0, 1, 2)).round(1)}")
-figure.suptitle("Eq. 7  where the loss pulls the source points")
+    plots.gradient_field(digit[0], points[0], dxy[0], arrows=14, ax=ax)
+    pull = -dxy.sum(axis=(0, 1, 2))
+    middle, long = np.array([13.5, 13.5]) + aside, 10 * pull / np.linalg.norm(pull)
+    ax.quiver(*middle, *long, color=plots.BLUE, scale=1, scale_units="xy", angles="xy", width=0.02)
+    ax.set_title(f"the grid {aside} pixels aside", fontsize=10)
+    ax.set(xlim=(-1, 37.5), ylim=(37.5, -1))
+    print(f"{aside} pixels to the right and down: −dL/dt = {pull.round(1)}")
+plots.headline(figure, "Eq. 7  where the loss pulls the source points")
 print(plots.save(figure, out / "arrows.png"))
 
 # %% [markdown]
 # All arrows together move the grid: $\partial L/\partial t$ of a translation is their sum. Look at
 # where there are none: on flat ground, white or black, a point has no reason to go anywhere. On the
-# left the strokes still overlap with where they belong, and the sum points home, up and to the
-# left. On the right they do not overlap, and it does not. The gradient of a sampler knows what lies
-# within a pixel, and nothing of what lies beyond.
+# left the strokes still overlap with where they belong, and the sum, in blue, points home, up and
+# to the left. On the right they do not overlap, and it does not. The gradient of a sampler knows
+# what lies within a pixel, and nothing of what lies beyond.
 #
+# The whole loss over all translations shows how far that is, with descent from seven places. On the
+# digit itself only the nearest start comes home; the ripples are the pixels, between which every
+# reading is a little softer. A blurred copy has slopes that reach further, and five come home: it
+# is why programs that align images begin with blurred ones.
+
+# %%
+starts = [(1.6, -2.3), (-3.4, 4.3), (5.6, 6.6), (-7.3, -4.4), (5.2, -10.6), (-2.6, 9.2), (9, -5.4)]
+print(plots.save(lecture.basin(digit[0], starts), out / "basin.png"))
+
+# %% [markdown]
 # ## Checked off the knots
 #
 # `check_gradients` contracts the claim with random directions and compares it with a difference of

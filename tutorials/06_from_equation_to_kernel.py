@@ -217,9 +217,8 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4), layout="constrain
 left.barh(list(ladder), list(ladder.values()), color=plots.BLUE)
 for name, nanoseconds in ladder.items():
     left.text(1.3 * nanoseconds, name, f"{nanoseconds:,.3g}".replace("e+05", "·10⁵"), va="center")
-left.set(
-    xscale="log", xlim=(0.5, 5e7), xlabel="ns for each output pixel", title="Eq. 3, five times"
-)
+left.set(xscale="log", xlim=(0.5, 5e7), xlabel="ns for each output pixel")
+left.set_title("Eq. 3 written in five ways", fontsize=10)
 left.invert_yaxis()
 for (task, marker), colour in zip(tasks.items(), colours, strict=True):
     ratio = {
@@ -232,20 +231,20 @@ for (task, marker), colour in zip(tasks.items(), colours, strict=True):
     style = {"marker": marker, "color": colour, "ls": "", "mec": "k", "mew": 0.5, "label": task}
     right.plot([ratio[shape] for shape in shapes], range(len(shapes)), **style)
 right.axvline(1, color=plots.GREY)
-right.set(
-    xscale="log", xlabel="times as fast as PyTorch, one thread", title="stn_ref on B, C, H, W"
-)
-right.set_yticks(range(len(shapes)), [", ".join(map(str, shape)) for shape in shapes])
+right.set(xscale="log", xlabel="times as fast as PyTorch, one thread")
+right.set_title("the last of them beside PyTorch, on B×C×H×W", fontsize=10)
+right.set_yticks(range(len(shapes)), ["×".join(map(str, shape)) for shape in shapes])
 right.set_xticks([0.5, 1, 2, 5], ["½", "1", "2", "5"], minor=False)
 right.minorticks_off()
 right.invert_yaxis()
 right.grid(alpha=0.3)
-figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize=8)
 print(plots.save(figure, out / "ladder.png"))
 
 # %% [markdown]
 # A ratio says nothing about what is left to gain. For that, compare with a plain copy of the input
-# to the output: no sampler can be faster. Look at how far each is from the grey mark; maps with
+# to the output: no sampler can be faster. Look at how far each is from the end of its
+# bar; maps with
 # many channels that lie together come nearest.
 
 # %%

@@ -73,7 +73,9 @@ print(plots.save(sheet("R: turned by up to 90°", draw("R", 30)), out / "distort
 
 # %%
 found = draw("RTS", 30)
-title = "RTS: turned by up to 45°, scaled by 0.7 to 1.2, anywhere"
+title = (
+    "RTS: turned by up to 45°, scaled by 0.7 to 1.2, anywhere; boxed, the frames before the turn"
+)
 print(plots.save(sheet(title, found, found.boxes), out / "distortions_RTS.png"))
 
 # %% [markdown]
@@ -115,10 +117,10 @@ print(plots.save(sheet(title, draw("addition", 30)), out / "distortions_addition
 
 # %%
 found = draw("colocalisation", 30)
-title = "co-localisation: one class, anywhere on 84 × 84"
+title = "co-localisation: one class, anywhere on 84 × 84; boxed, the answer"
 print(plots.save(sheet(title, found, found.boxes), out / "distortions_colocalisation.png"))
 found = draw("colocalisation_cluttered", 30)
-title = "co-localisation in clutter: sixteen patches of other digits"
+title = "co-localisation in clutter: sixteen patches of other digits; boxed, the answer"
 print(
     plots.save(sheet(title, found, found.boxes), out / "distortions_colocalisation_cluttered.png")
 )

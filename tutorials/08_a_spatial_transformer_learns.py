@@ -136,15 +136,16 @@ print(moving_picture(film, out / "training.gif", "Task R: "))
 true, found = test.angle[:, 0], -warp.theta[:, 0]
 print(f"correlation of the predicted and the true angle: {np.corrcoef(true, found)[0, 1]:.2f}")
 
-figure, ax = plt.subplots(figsize=(5.6, 4.2), layout="constrained")
+figure, ax = plt.subplots(figsize=(4.6, 5.8), layout="constrained")
 zero = test.labels == 0
 ax.plot(*np.rad2deg([true[~zero], found[~zero]]), ".", color=plots.BLUE, ms=3, label="1 to 9")
 ax.plot(*np.rad2deg([true[zero], found[zero]]), "x", color=plots.ORANGE, ms=5, label="0")
-ax.plot([-90, 90], [-90, 90], color="black", lw=1.2)
+ax.plot([-90, 90], [-90, 90], color="black", lw=1.2, label=r"$\theta = -a$")
 ax.set(xlabel="true angle, degrees", ylabel=r"predicted angle $-\theta$, degrees")
 ax.set(
     title="1,000 digits it has never seen", xticks=range(-90, 91, 45), yticks=range(-135, 136, 45)
 )
+ax.set_aspect("equal")
 ax.legend()
 print(plots.save(figure, out / "angles.png"))
 

@@ -7,7 +7,7 @@
 # that the number of transformers in parallel limits how many objects a feed-forward network can
 # model.
 #
-# About a minute and a half on one core: `python tutorials/09_several_transformers.py`. With
+# About four minutes on one core: `python tutorials/09_several_transformers.py`. With
 # `STN_REF_QUICK=1` in the environment training stops after a few steps, for whoever wants to see
 # that it runs.
 
@@ -34,6 +34,7 @@ from stn_ref.nn import (
     fully_connected,
     warps,
 )
+from stn_ref.plots import lecture
 from stn_ref.plots.films import frames
 from stn_ref.plots.output import out
 
@@ -64,6 +65,12 @@ def looking(transformation):
     """A transformer with a small network of its own that passes on 28 × 28 pixels."""
     return SpatialTransformer(fully_connected(32, 32), transformation=transformation, size=(28, 28))
 
+
+# %% [markdown]
+# Where they go:
+
+# %%
+print(plots.save(lecture.blocks(), out / "blocks.png"))
 
 # %% [markdown]
 # ## In series
@@ -106,7 +113,7 @@ for (images, points), name, row in zip(rows, ("$U$", "found", "turned"), axes, s
             W = images.shape[2]
             ax.set(xlim=(-0.2 * W, 1.2 * W), ylim=(1.2 * W, -0.2 * W))
     row[0].set_ylabel(name)
-figure.suptitle("§3.4  two transformers in series")
+plots.headline(figure, "§3.4  two transformers in series")
 print(plots.save(figure, out / "series.png"))
 
 (_, found), (_, turned) = warps(model, model.forward(params, test.images)[1])
@@ -171,12 +178,12 @@ for ax, name, t in zip(axes, names, looks, strict=True):
     for digit, (marker, colour) in enumerate((("o", plots.BLUE), ("^", plots.ORANGE))):
         at = place[:, digit, 0]
         related = np.corrcoef(at, t)[0, 1]
-        style = {"color": colour, "ms": 3, "ls": "", "alpha": 0.6}
+        style = {"color": colour, "ms": 3, "ls": "", "mew": 0.5, "mfc": "none"}
         ax.plot(at, t, marker, label=f"digit {digit + 1}, correlation {related:.2f}", **style)
     ax.set(title=name, xlabel="a digit's $x$ from the middle, pixels", ylim=(-13, 10.5))
     ax.legend(fontsize=7, loc="lower right")
 axes[0].set_ylabel("$t_x$, pixels")
-figure.suptitle("§3.4  who attends to what")
+plots.headline(figure, "§3.4  who attends to what")
 print(plots.save(figure, out / "attending.png"))
 
 # %% [markdown]
@@ -199,7 +206,10 @@ for k, column in enumerate(axes.T):
     column[0].set(xlim=(-8, 49), ylim=(49, -8))
 for ax, name in zip(axes[:, 0], ("$U$", "$V$ of the first", "$V$ of the second"), strict=True):
     ax.set_ylabel(name)
-figure.suptitle("§3.4  two transformers in parallel")
+frames_of = [plt.Line2D([], [], color=plots.RED, ls=dash) for dash in ("-", "--")]
+names = "frame of the first", "frame of the second"
+figure.legend(frames_of, names, loc="outside lower center", ncols=2)
+plots.headline(figure, "§3.4  two transformers in parallel")
 print(plots.save(figure, out / "parallel.png"))
 
 # %% [markdown]

@@ -8,7 +8,7 @@
 # Two networks learn here: one straightens signals that were played unevenly, and one, as in
 # appendix A.3, learns from which side a solid digit has to be looked at.
 #
-# About a minute: `python tutorials/10_signals_and_volumes.py`. With `STN_REF_QUICK=1` in the
+# About two minutes: `python tutorials/10_signals_and_volumes.py`. With `STN_REF_QUICK=1` in the
 # environment training stops after a few steps, for whoever wants to see that it runs.
 
 # %%
@@ -201,6 +201,9 @@ for column, k in enumerate(shown):
     for row, volume, name in ((1, warp.U[k], "$U$"), (2, warp.V[k], "$V$")):
         ax = plots.show(volume.mean(axis=0), figure.add_subplot(axes[row, column]))
         ax.set_ylabel(f"mean of {name}" * (column == 0))
+lines = [plt.Line2D([], [], color=colour) for colour in (plots.BLUE, plots.RED, plots.GREY)]
+names = r"$T_\theta(G)$, its front", "its sides and back", "the volume"
+figure.legend(lines, names, loc="outside lower center", ncols=3)
 print(plots.save(figure, out / "volumes.png"))
 
 # %% [markdown]

@@ -108,6 +108,7 @@ for (name, u), (colour, dash) in zip(units.items(), styles, strict=True):
     share = np.arange(1, len(u) + 1) / len(u)
     ax.plot(worst_first, share, dash, color=colour, lw=2, label=name)
 ax.axvline(1, color="black", lw=1)
+ax.text(1.15, 2e-5, "the bound", fontsize=10)
 ax.set(xscale="log", yscale="log", xlim=(1e-2, None), ylabel="share of elements")
 ax.set(xlabel="error in units of the bound", title="how many elements are so far off, or more")
 ax.legend()
@@ -151,7 +152,7 @@ halves = np.array([-0.5, 0.5, 1.5, 2.5, 3.5])
 for shift, (name, dialect) in zip((-0.12, 0, 0.12), dialects.items(), strict=True):
     values = [answer(dialect, Probe("ties", "nearest", "zeros", p)) for p in halves]
     axes[1].plot(halves + shift, values, styles[name][1], color=colours[name], label=name)
-axes[1].set(title="nearest, at ties", xlabel="$x$, pixels", xticks=halves)
+axes[1].set(title="nearest at ties, marks set apart", xlabel="$x$, pixels", xticks=halves)
 for ax in axes[:2]:
     ax.legend(fontsize=8)
     ax.grid(alpha=0.3)
@@ -161,7 +162,7 @@ for i, j in np.ndindex(len(NAMES), len(NAMES)):
     axes[2].text(j, i, str(counts[i][j]), ha="center", va="center", fontsize=8)
 axes[2].set_xticks(range(len(NAMES)), NAMES, rotation=90, fontsize=8)
 axes[2].set_yticks(range(len(NAMES)), NAMES, fontsize=8)
-axes[2].set_title("differences")
+axes[2].set_title("questions answered differently", fontsize=10)
 print(plots.save(figure, out / "dialects.png"))
 
 # %% [markdown]

@@ -86,7 +86,7 @@ figure, (left, straight) = plt.subplots(
 plots.show(photo, left, "the photograph, and its page's corners", interpolation="antialiased")
 left.plot(*np.vstack([corners, corners[:1]]).T, "o-", color=plots.BLUE, lw=1.5)
 plots.show(page, straight, "put straight", interpolation="antialiased")
-figure.suptitle("§3.2  a projective map from four points")
+plots.headline(figure, "§3.2  a projective map from four points")
 print(plots.save(figure, out / "rectified.png", dpi=100))
 
 # %% [markdown]

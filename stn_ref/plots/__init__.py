@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         SIGNED,
         WIDTH,
         animate,
+        headline,
         save,
         show,
     )
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from stn_ref.plots.sheets import compare, contact_sheet, inked
 else:
     HOMES = {
-        "canvas": "BLUE GREEN GREY ORANGE RED SIGNED WIDTH animate save show",
+        "canvas": "BLUE GREEN GREY ORANGE RED SIGNED WIDTH animate headline save show",
         "own_data": "Frame control_points gradient_field grid_and_output grid_lines kernel "
         "source_and_target training_film warped_grid",
         "sheets": "compare contact_sheet inked",
@@ -55,5 +56,14 @@ else:
 
 __all__ = ["BLUE", "GREEN", "GREY", "ORANGE", "RED", "SIGNED", "WIDTH", "Frame", "animate"]
 __all__ += ["compare", "contact_sheet", "control_points", "gradient_field", "grid_and_output"]
-__all__ += ["grid_lines", "inked", "kernel", "save", "show", "source_and_target", "training_film"]
+__all__ += [
+    "grid_lines",
+    "headline",
+    "inked",
+    "kernel",
+    "save",
+    "show",
+    "source_and_target",
+    "training_film",
+]
 __all__ += ["warped_grid"]

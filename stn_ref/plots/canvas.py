@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,16 +20,23 @@ BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#9
 SIGNED = "cividis"  # dark is negative, grey 0, light positive, in print as on a screen
 WIDTH = 8.4  # inches, of a page
 Moment = TypeVar("Moment")
+UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}  # the same bytes every time
 
 
 def save(picture: Figure | SubFigure | Axes | Array, path: Path, dpi: int = 120) -> Path:
     """Write a figure, or the one that these axes are in, and close it; return the path.
 
-    On white, cropped to what is drawn, and the same bytes from the same picture.
+    On white, cropped to what is drawn, and the same bytes from the same picture. For slides,
+    STN_REF_FORMAT=svg (or pdf) in the environment writes it in that format, too, beside the first.
+    Raises ValueError for another format.
     """
-    figure = figure_of(picture)
-    crop: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.06}
-    figure.savefig(path, dpi=dpi, facecolor="white", metadata={"Software": None}, **crop)
+    figure, too = figure_of(picture), os.environ.get("STN_REF_FORMAT", "")
+    if too not in ("", *UNDATED):
+        raise ValueError(f"STN_REF_FORMAT is {too!r}; expected one of {', '.join(UNDATED)}")
+    crop: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.06, "facecolor": "white"}
+    figure.savefig(path, dpi=dpi, metadata={"Software": None}, **crop)
+    if too:
+        figure.savefig(path.with_suffix(f".{too}"), dpi=dpi, metadata=UNDATED[too], **crop)
     plt.close(figure)
     return path
 
@@ -49,6 +57,11 @@ def figure_of(picture: Figure | SubFigure | Axes | Array) -> Figure:
     first = picture.flat[0] if isinstance(picture, np.ndarray) else picture
     figure: Figure = first.figure.figure  # axes may be in a subfigure
     return figure
+
+
+def headline(figure: Figure | SubFigure, text: str) -> None:
+    """What the whole picture shows, above its panels' titles and told apart from them."""
+    figure.suptitle(text, weight="bold", fontsize=12)
 
 
 def animate(
@@ -137,7 +150,7 @@ def show(U: Array, ax: Axes | None = None, title: str = "", **options: Any) -> A
     ink: dict[str, Any] = {} if colours else {"cmap": "gray_r"}
     image = np.clip(U, 0, 1) if colours else U[..., 0]
     ax.imshow(image, **({"interpolation": "nearest"} | ink | options))
-    ax.set_title(title)
+    ax.set_title(title, fontsize=10)
     ax.set_xticks([])
     ax.set_yticks([])
     return ax

@@ -20,7 +20,19 @@ from stn_ref import equations as eq
 from stn_ref.backends.pixels import source_pixels
 from stn_ref.equations.arguments import Array, Size
 from stn_ref.equations.localisation import Layer
-from stn_ref.plots.canvas import BLUE, GREEN, GREY, ORANGE, RED, SIGNED, WIDTH, animate, page, show
+from stn_ref.plots.canvas import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    SIGNED,
+    WIDTH,
+    animate,
+    headline,
+    page,
+    show,
+)
 from stn_ref.plots.own_data import control_points, source_and_target, warped_grid
 from stn_ref.tracing import Trace
 
@@ -43,7 +55,7 @@ def lattices(size: Size) -> Figure:
         ax.set(title=f"align_corners={align_corners}", xlabel="$x$, pixels", ylabel="$y$, pixels")
         ax.set(xticks=range(W), yticks=range(H))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    figure.suptitle(r"§3.2  the regular grid $G$: each pixel labelled $x^t$, $y^t$")
+    headline(figure, r"§3.2  the regular grid $G$: each pixel labelled $x^t$, $y^t$")
     return figure
 
 
@@ -64,28 +76,44 @@ def module(
     show(U, left, f"$U$  {U[None].shape}")
     warped_grid(theta[0], size, U.shape[:2], transformation=transformation, lines=5, ax=left)
     show(V[0], right, f"$V$  {V.shape}", vmin=0, vmax=float(U.max()))
-    _box(ax, 2.75, 2.55, "§3.1", "localisation network\n$\\theta = f_{loc}(U)$")
-    _box(ax, 5.5, 2.55, "§3.2", "grid generator\n$T_\\theta(G)$")
-    _box(ax, 4.15, 0.95, "§3.3", "sampler\n$\\sum_n\\sum_m U_{nm}\\,k\\,k$")
-    ax.plot([1.0, 1.0], [2.1, 2.55], color="#333")
-    _arrow(ax, (1.0, 2.55), (1.86, 2.55), "$U$")
-    _arrow(ax, (3.62, 2.55), (4.62, 2.55), f"$\\theta$  {theta.shape}")
-    _arrow(ax, (7.9, 2.55), (6.38, 2.55), f"$G$  {G.shape}")
-    _arrow(ax, (5.5, 2.14), (4.6, 1.36))
+    block(ax, 2.75, 2.55, "§3.1", "localisation network\n$\\theta = f_{loc}(U)$")
+    block(ax, 5.5, 2.55, "§3.2", "grid generator\n$T_\\theta(G)$")
+    block(ax, 4.15, 0.95, "§3.3", "sampler\n$\\sum_n\\sum_m U_{nm}\\,k\\,k$")
+    ax.plot([0.08, 0.08], [1.0, 2.55], color="#333")
+    ax.plot([0.08, 0.17], [1.0, 1.0], color="#333")
+    arrow(ax, (0.08, 2.55), (1.86, 2.55), "$U$")
+    arrow(ax, (3.62, 2.55), (4.62, 2.55), f"$\\theta$  {theta.shape}")
+    arrow(ax, (7.05, 2.55), (6.38, 2.55))
+    ax.plot(*(np.moveaxis(G[::4, ::4], -1, 0) * 0.32 + [[[7.45]], [[2.55]]]), ".", color=RED, ms=3)
+    ax.text(7.45, 3.0, f"$G$  {G.shape}", ha="center", fontsize=9)
+    arrow(ax, (5.5, 2.14), (4.6, 1.36))
     ax.text(5.15, 1.6, f"$T_\\theta(G)$  {grid.shape}", fontsize=9)
-    _arrow(ax, (1.92, 0.95), (3.28, 0.95), "$U$")
-    _arrow(ax, (5.02, 0.95), (6.5, 0.95), "$V$")
+    arrow(ax, (1.92, 0.95), (3.28, 0.95), "$U$")
+    arrow(ax, (5.02, 0.95), (6.5, 0.95), "$V$")
     return figure
 
 
-def _box(ax: Axes, x: float, y: float, section: str, text: str) -> None:
-    style: dict[str, Any] = {"boxstyle": "round,pad=0.05", "fc": "#E8F1F8", "ec": BLUE, "lw": 1.5}
-    ax.add_patch(FancyBboxPatch((x - 0.8, y - 0.33), 1.6, 0.66, **style))
-    ax.text(x, y, text, ha="center", va="center", fontsize=10)
-    ax.text(x - 0.82, y + 0.43, section, fontsize=9, color=BLUE)
+def block(
+    ax: Axes,
+    x: float,
+    y: float,
+    section: str,
+    text: str,
+    *,
+    wide: float = 1.6,
+    high: float = 0.66,
+    colour: str = "#E8F1F8",
+    size: float = 10,
+) -> None:
+    """A box of a diagram, around (x, y), with its section above."""
+    style: dict[str, Any] = {"boxstyle": "round,pad=0.05", "fc": colour, "ec": BLUE, "lw": 1.5}
+    ax.add_patch(FancyBboxPatch((x - wide / 2, y - high / 2), wide, high, **style))
+    ax.text(x, y, text, ha="center", va="center", fontsize=size)
+    ax.text(x - wide / 2 - 0.02, y + high / 2 + 0.1, section, fontsize=9, color=BLUE)
 
 
-def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], label: str = "") -> None:
+def arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], label: str = "") -> None:
+    """An arrow of a diagram, with what it carries written above."""
     ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=14, color="#333"))
     middle = (start[0] + end[0]) / 2
     ax.text(middle, (start[1] + end[1]) / 2 + 0.12, label, ha="center", fontsize=9)
@@ -112,7 +140,7 @@ def trace(report: Trace, U: Array, V: Array) -> Figure:
     for t in report.taps:
         radius = 0.45 * np.sqrt(abs(t.weight))
         axes[2].add_patch(Circle((t.m, t.n), radius, fc=ORANGE, ec="k", alpha=0.85))
-        text = f"$U$ = {t.value[0]:.2f}\n$k\\,k$ = {t.weight:.2f}"
+        text = f"$U$ = {t.value[0]:.2f}\n{t.k_x:.2f} × {t.k_y:.2f}\n= {t.weight:.2f}"
         below = t.n > y
         axes[2].text(
             t.m,
@@ -120,10 +148,10 @@ def trace(report: Trace, U: Array, V: Array) -> Figure:
             text,
             ha="center",
             va="top" if below else "bottom",
-            fontsize=8,
+            fontsize=7,
             bbox={"fc": "white", "ec": "none", "alpha": 0.85, "pad": 1},
         )
-    axes[2].set_xlabel(f"$V$ = {report.V[0]:.3f}")
+    axes[2].set_xlabel(f"$k(x - m)$ × $k(y - n)$ = weight;  $V$ = {report.V[0]:.3f}")
     return figure
 
 
@@ -195,6 +223,6 @@ def _knot_in_an_image(axes: Sequence[Axes], figure: Any, U: Array) -> None:
         title = "as printed: $U$ itself" if tie == "paper" else tie
         image = show(slope, ax, title, cmap=SIGNED, vmin=-1, vmax=1).images[0]
     figure.colorbar(image, ax=list(axes), shrink=0.75)
-    figure.suptitle(
-        r"Eq. 7  $\partial V/\partial x$ at the identity, where every point is on a knot"
+    headline(
+        figure, r"Eq. 7  $\partial V/\partial x$ at the identity, where every point is on a knot"
     )

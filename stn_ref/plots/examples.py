@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -14,7 +15,7 @@ from stn_ref.data import digits
 from stn_ref.data.distortions import CORNERS, four_points
 from stn_ref.equations.arguments import Array, Size
 from stn_ref.equations.localisation import Layer
-from stn_ref.proofs.cases import MESH
+from stn_ref.proofs.cases import MESH as MESH
 
 
 def a_digit(label: int = 2) -> Array:
@@ -27,10 +28,10 @@ def affine_family() -> list[tuple[str, eq.Transformation, Array]]:
     """A title, a transformation and a θ, for each that is an affine map."""
     cos, sin = np.cos(0.5), np.sin(0.5)
     affine = {
-        "rotate": [[cos, -sin, 0], [sin, cos, 0]],
-        "scale": [[1.3, 0, 0], [0, 0.7, 0]],
+        "stretch": [[1.3, 0, 0], [0, 0.7, 0]],
         "shear": [[1, 0.4, 0], [0, 1, 0]],
-        "crop": [[0.6, 0, 0.1], [0, 0.6, -0.1]],
+        "mirror": [[-0.9, 0, 0], [0, 0.9, 0]],
+        "all at once": [[0.6 * cos, -sin, 0.1], [0.6 * sin, cos, -0.1]],
     }
     return [
         *((f"Eq. 1  {name}", eq.AFFINE, np.array(theta, float)) for name, theta in affine.items()),
@@ -116,9 +117,10 @@ def a_page() -> Array:
     say(0.5, 0.49, r"$(x^s, y^s) = T_\theta(x^t, y^t)$", size=30)
     figure.add_axes((0.28, 0.06, 0.44, 0.36)).imshow(a_digit()[..., 0], cmap="gray_r")
     figure.axes[0].set(xticks=[], yticks=[])
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
-    return np.asarray(canvas.buffer_rgba(), float)[..., :3] / 255
+    pixels: Array = np.asarray(canvas.buffer_rgba(), float) / 255
+    return pixels[..., :3]
 
 
 def a_photograph(rng: np.random.Generator) -> tuple[Array, Array]:
@@ -127,11 +129,10 @@ def a_photograph(rng: np.random.Generator) -> tuple[Array, Array]:
     corners  (4, 2), clockwise from the page's upper left one
     """
     corners = np.array([[150.0, 90], [560, 165], [500, 720], [50, 620]])
-    size = np.array([800, 640])
-    half = (size[::-1] - 1) / 2
+    half = (np.array([640, 800]) - 1) / 2
     theta = four_points((corners / half - 1)[None], CORNERS[None])
     page = np.concatenate([a_page(), np.ones((1000, 707, 1))], axis=-1)
-    V = transform(page[None], theta, transformation=eq.PROJECTIVE, size=size)[0]
+    V = transform(page[None], theta, transformation=eq.PROJECTIVE, size=(800, 640))[0]
     light = np.linspace(1, 0.65, 640)[:, None]
     desk = np.array([0.45, 0.3, 0.2]) + rng.normal(0, 0.02, (800, 1, 1))
     photo = (V[..., :3] + (1 - V[..., 3:]) * desk) * light + rng.normal(0, 0.01, (800, 640, 3))

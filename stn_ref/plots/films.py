@@ -12,7 +12,7 @@ from stn_ref.equations import to_pixels
 from stn_ref.equations.arguments import Array
 from stn_ref.nn import warps
 from stn_ref.nn.layer import Layer, Params
-from stn_ref.plots.canvas import WIDTH, animate
+from stn_ref.plots.canvas import WIDTH, animate, headline
 from stn_ref.plots.own_data import Frame, glimpse, images_of
 
 
@@ -46,6 +46,7 @@ def moving_picture(film: Sequence[Frame], path: Path, title: str = "") -> Path:
     def draw(page: Figure, frame: Frame) -> None:
         for b, pair in enumerate(page.subplots(2, B, height_ratios=heights, squeeze=False).T):
             glimpse(frame, b, axes=pair)
-        page.suptitle(f"{title}step {frame.step}")
+        headline(page, f"{title}step {frame.step}")
 
-    return animate(draw, film, path, size=(B * width, 0.4 + sum(heights) * width))
+    still = [film[-1]] * 12  # a second and a half to look at the last
+    return animate(draw, [*film, *still], path, size=(B * width, 0.4 + sum(heights) * width))

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 import stn_ref
 from stn_ref import equations as eq
 from stn_ref.equations.arguments import Array, Size
-from stn_ref.plots.canvas import BLUE, GREEN, ORANGE, RED, figure_of, page
+from stn_ref.plots.canvas import BLUE, GREEN, ORANGE, RED, WIDTH, figure_of, headline, page
 from stn_ref.plots.own_data import kernel, source_and_target
 from stn_ref.plots.sheets import compare
 
@@ -25,26 +25,38 @@ LEGEND: dict[str, Any] = {
     "loc": "upper center",
     "ncols": 3,
     "fontsize": 7.5,
-    "handlelength": 1.2,
-    "handletextpad": 0.2,
-    "columnspacing": 0.4,
+    "handlelength": 1.1,
+    "handletextpad": 0.5,
+    "columnspacing": 0.7,
     "borderpad": 0.2,
     "borderaxespad": 0.2,
 }
 
 
-def warped_grids(U: Array, examples: Sequence[Example]) -> Figure:
-    """A pair of pictures for each example, two pairs a row."""
-    rows = -(-len(examples) // 2)
-    figure: Figure = page(None, 0.4 + 2.3 * rows)
-    axes = figure.subplots(rows, 4, squeeze=False)
+def warped_grids(U: Array, examples: Sequence[Example], triangles: Array | None = None) -> Figure:
+    """A pair of pictures for each example, up to three pairs a row, and θ where it is short.
+
+    triangles  (M, 3)  of a piecewise affine map's mesh, drawn over its grid
+    """
+    pairs = min(3, len(examples))
+    rows = -(-len(examples) // pairs)
+    figure: Figure = page(None, 0.4 + rows * (0.45 + WIDTH / 2 / pairs))
+    axes = figure.subplots(rows, 2 * pairs, squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
     for pair, (title, transformation, theta) in zip(axes.reshape(-1, 2), examples, strict=False):
         for ax in pair:
             ax.axis("on")
         source_and_target(U, theta, transformation=transformation, title=title, axes=pair)
-    figure.suptitle(r"§3.2  the warped grid $T_\theta(G)$ over $U$, and the output $V$")
+        if theta.size <= 8:
+            rows_of_theta = (", ".join(f"{v:.2g}" for v in row) for row in np.atleast_2d(theta))
+            says = "\n".join(rows_of_theta).replace("-", "−")
+            pair[0].set_xlabel(rf"$\theta$ = {says}", fontsize=8)
+        if triangles is not None and transformation.name == "piecewise affine":
+            vertices = eq.to_pixels(theta[None, None], U.shape[:2])[0, 0]
+            for corners in vertices[triangles]:
+                pair[0].fill(*corners.T, fill=False, ec=GREEN, lw=1.5)
+    headline(figure, r"§3.2  $T_\theta(G)$ over $U$, whose edge is grey, and the output $V$")
     return figure
 
 
@@ -68,7 +80,7 @@ def kernels(groups: Sequence[tuple[str, Sequence[eq.Kernel]]]) -> Figure:
     for column in columns[len(groups) :]:
         for ax in column:
             ax.axis("off")
-    figure.suptitle("§3.3  sampling kernels and their $\\Phi$")
+    headline(figure, "§3.3  sampling kernels and their $\\Phi$")
     return figure
 
 

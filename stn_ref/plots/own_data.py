@@ -31,6 +31,7 @@ from stn_ref.plots.canvas import (
     RED,
     WIDTH,
     a_map,
+    headline,
     one,
     page,
     row_of,
@@ -277,7 +278,7 @@ def training_film(
     for above, below in axes[:, 0].reshape(B, 2):
         above.set_ylabel("$U$, $T_\\theta(G)$")
         below.set_ylabel("$V$")
-    drawn.suptitle(title)
+    headline(drawn, title)
     return np.asarray(axes)
 
 

@@ -20,6 +20,7 @@ from stn_ref.plots.canvas import (
     SIGNED,
     WIDTH,
     a_map,
+    headline,
     one,
     page,
     scale,
@@ -61,7 +62,7 @@ def compare(
         show(U, ax, name, **scale(*maps))
     if difference:
         _differences(axes[1::2], [(U - maps[0]).mean(axis=-1, keepdims=True) for U in maps])
-    axes[0, 0].figure.suptitle(title)
+    headline(axes[0, 0].figure, title)
     return np.asarray(axes)
 
 

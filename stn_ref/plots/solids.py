@@ -39,7 +39,7 @@ def solid(U: Array, ax: Any, title: str = "", *, least: float = 0.4) -> Any:
     """
     sides = shaped("U", U, ("D", "H", "W", "C")).shape[:3]
     z, y, x = np.nonzero(U[..., 0] > least)
-    ax.scatter(x, z, y, c=U[z, y, x, 0], cmap="gray_r", vmin=-0.5, vmax=1.3, s=9, lw=0)
+    ax.scatter(x, z, y, c=U[z, y, x, 0], cmap="gray_r", vmin=-0.8, vmax=1.1, s=12, lw=0)
     frame = np.stack(np.meshgrid(*([-0.5, S - 0.5] for S in sides), indexing="ij")[::-1], axis=-1)
     _edges(frame, ax, GREY, 0.7)
     D, H, W = sides
