@@ -229,6 +229,10 @@ def test_the_reference_has_a_page_for_every_module_that_is_not_hidden():
     assert Counter(reference.MODULES) == Counter(names - hidden)
 
 
+def test_what_makes_a_directory_when_it_is_imported_has_no_page():
+    assert not {"stn_ref.plots.output", "stn_ref.__main__"} & set(reference.MODULES)
+
+
 @pytest.mark.parametrize("package", ["", ".equations", ".nn", ".data", ".oracle", ".backends"])
 def test_every_public_name_is_in_the_reference(package):
     package = f"stn_ref{package}"
