@@ -1,6 +1,7 @@
 """The window that `python -m stn_ref explore` opens, driven through its widgets."""
 
 import os
+from itertools import combinations
 
 import matplotlib
 
@@ -9,15 +10,19 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.backend_bases import FigureCanvasBase, MouseEvent
+from matplotlib.backend_bases import FigureCanvasBase, FigureManagerBase, KeyEvent, MouseEvent
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.quiver import Quiver
+from matplotlib.text import Text
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 import stn_ref
 from stn_ref import equations as eq
 from stn_ref.__main__ import main
+from stn_ref.data.distortions import CORNERS, four_points, is_convex
 from stn_ref.plots import examples, images
+from stn_ref.plots import explore as window
 from stn_ref.plots.explore import KERNELS, SLIDERS, Explorer
 
 NAMES = list(SLIDERS)
@@ -153,6 +158,107 @@ def test_at_the_identity_nothing_is_pulled_and_elsewhere_something_is(explorer):
         assert explorer.loss.get_text().endswith("= 0") and not np.any(arrows(explorer))
 
 
+def value(text):
+    return float(text.get_text().replace("−", "-"))
+
+
+def test_beside_each_slider_is_the_slope_of_the_loss(explorer):
+    explorer.kernels.set_active([*KERNELS].index("bspline(3)"))  # it has no kinks
+    for name in (name for name in NAMES if SLIDERS[name]):
+        explorer.transformations.set_active(NAMES.index(name))
+        warp, theta, h = explorer.warp(), explorer.theta, 1e-6
+        for k, slider in enumerate(explorer.sliders):
+            step = h * np.eye(theta.size)[k].reshape(theta.shape)
+            ahead, behind = (warp.forward(theta + sign * step)[2] for sign in (1, -1))
+            slope = (ahead - behind) / (2 * h)
+            assert value(slider.slope) == pytest.approx(slope, rel=1e-3, abs=0.01), (name, k)
+            assert (slider.arrow.xy[0] - slider.val) * slope < 0, "descent goes the other way"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_descent_never_raises_the_loss(explorer, name, monkeypatch):
+    monkeypatch.setattr(explorer, "draw", lambda: None)  # to be quick
+    explorer.transformations.set_active(NAMES.index(name))
+    losses = [explorer.warp().forward(explorer.theta)[2]]
+    for _ in range(8):
+        explorer.descend()
+        losses.append(explorer.warp().forward(explorer.theta)[2])
+    assert losses == sorted(losses, reverse=True) and losses[-1] < losses[0] / 2
+
+
+def test_the_button_and_the_key_go_one_step_down(explorer):
+    before = explorer.theta.copy()
+    press(explorer.descent)
+    step = explorer.theta - before
+    assert np.any(step) and np.max(abs(step)) <= 0.1 + 1e-9
+    assert explorer.note.get_text().startswith("η = ")
+    assert [slider.val for slider in explorer.sliders] == explorer.theta.ravel().tolist()
+    before, canvas = explorer.theta.copy(), explorer.figure.canvas
+    for key, moved in (("x", False), ("d", True)):
+        canvas.callbacks.process("key_press_event", KeyEvent("key_press_event", canvas, key))
+        assert np.any(explorer.theta != before) == moved
+
+
+def test_where_nothing_pulls_descent_stays(explorer):
+    explorer.kernels.set_active([*KERNELS].index("integer"))
+    before = explorer.theta.copy()
+    press(explorer.descent)
+    assert_array_equal(explorer.theta, before)
+    assert explorer.note.get_text() == "no step lowers L"
+
+
+def test_descent_never_turns_the_frame_inside_out(explorer, monkeypatch):
+    monkeypatch.setattr(explorer, "draw", lambda: None)
+    explorer.transformations.set_active(NAMES.index("projective"))
+    folding = np.array([[0.19, -0.46], [0.25, -0.42], [-0.28, 1.01], [-0.71, 0.32]])
+    explorer.thetas["projective"] = four_points(CORNERS[None], folding[None])[0]
+    for _ in range(15):
+        explorer.descend()
+        assert is_convex(explorer.anchors(explorer.theta)[None])[0]
+
+
+@pytest.mark.parametrize("size", [(7, 6), (11.5, 6.9)])
+@pytest.mark.parametrize("name", ["affine", "projective"])
+def test_no_two_labels_overlap(size, name):
+    explorer = Explorer(examples.a_digit(), plt.figure(figsize=size))
+    explorer.transformations.set_active(NAMES.index(name))
+    explorer.descend()
+    explorer.figure.draw_without_rendering()
+    texts = [t for t in explorer.figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+    boxes = [text.get_window_extent() for text in texts]
+    assert len(boxes) > 30
+    for one, other in combinations(range(len(boxes)), 2):
+        both = texts[one].get_text(), texts[other].get_text()
+        assert not boxes[one].overlaps(boxes[other]), both
+    for text, box in zip(texts, boxes, strict=True):
+        assert box.x0 > 0 and box.x1 < 100 * size[0], f"{text} is cut off"
+
+
+def test_the_window_has_a_title_and_no_toolbar(monkeypatch):
+    opened = []
+
+    class Window(FigureManagerBase):
+        def __init__(self, canvas, number):
+            super().__init__(canvas, number)
+            opened.append((self, plt.rcParams["toolbar"]))
+
+    before = plt.rcParams["toolbar"]
+    monkeypatch.setattr(FigureCanvasAgg, "manager_class", Window)
+    monkeypatch.setattr(plt, "show", lambda: None)
+    window.explore()
+    ((manager, toolbar),) = opened
+    assert manager.get_window_title().startswith("stn_ref explore")
+    assert toolbar == "None" and plt.rcParams["toolbar"] == before
+
+
+def test_a_backend_that_draws_no_window_is_named(capsys, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    assert main(["explore"]) == 2
+    error = capsys.readouterr().err
+    assert "MPLBACKEND=agg" in error and "tkagg" in error and "--save" in error
+    assert "python3-tk" not in error and not plt.get_fignums()
+
+
 def test_it_is_written_where_there_is_no_display(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "qtagg")
     rng = np.random.default_rng(0)
@@ -168,7 +274,8 @@ def test_no_display_is_a_clear_error(capsys, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "qtagg")
     assert main(["explore"]) == 2
     error = capsys.readouterr().err
-    assert "cannot open a window" in error and "--save" in error and not plt.get_fignums()
+    assert "cannot open a window" in error and "toolkit" in error and "--save" in error
+    assert not plt.get_fignums()
     assert os.environ["MPLBACKEND"] == "qtagg", "a window has the toolkit that one asks for"
 
 
