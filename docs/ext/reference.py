@@ -46,7 +46,7 @@ HIDDEN = re.compile(
     r"equations\.(arguments|gather)|backends\.(?!contract$).*|nn\.(?!layer$|trees$).*|data\..*"
     r"|oracle\.(affine|arguments|bounds|checking|dialect|differences|exact|families|grids|report"
     r"|halves|sampling|twofold|vector_files)|experiments.*|api|bench.*|demo|files|lazy|progress"
-    r"|plots\.(canvas|examples|explore|galleries|images|output|own_data|roofline|sheets)"
+    r"|plots\.(canvas|descent|examples|explore|galleries|images|output|own_data|roofline|sheets)"
     r"|proofs\.(cases|checks|forward_checks)|__main__"
 )
 ELSEWHERE = ("stn_ref.equations",)  # its names have their pages with the modules that define them
