@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SITE := docs/_build docs/api docs/section3 docs/tutorials
 
-.PHONY: demo test test-gpu mutants figures docs clean
+.PHONY: demo test test-gpu mutants figures benchmarks docs clean
 
 demo: .venv/demo
 	$(BIN)/python -m stn_ref demo
@@ -26,6 +26,11 @@ mutants: .venv/test
 # with FORMAT=svg (or pdf) each also in that format, for slides
 figures: .venv/demo
 	for script in tutorials/[0-9]*.py; do STN_REF_FORMAT=$(FORMAT) $(BIN)/python $$script figures || exit 1; done
+
+# the numbers that are committed, beside the peers that are installed; on a machine that is idle
+benchmarks: .venv/demo
+	$(BIN)/python -m stn_ref bench --out benchmarks/cpu.json
+	$(BIN)/python -m stn_ref bench --networks --out benchmarks/networks.json
 
 # docs/_build/html/index.html; with QUICK=1 no tutorial runs, pictures come from figures/
 docs: .venv/docs

@@ -4,72 +4,52 @@ from __future__ import annotations
 
 import argparse
 import codecs
+import io
 import json
 import os
 import platform
 import re
 import runpy
 import sys
-import unicodedata
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import stn_ref
+
+OUT = Path("output")  # git ignores it
 
 DOORS = """\
 Spatial Transformer Networks, the reference. Three ways in:
 
   read    python -m stn_ref paper      section 3 on one page, run on a digit
   play    python -m stn_ref explore    a window: drag the points, see the grid and the gradient
-          python -m stn_ref demo       check every gradient, draw section 3 (--out DIR)
+          python -m stn_ref demo       trace a pixel, check every gradient, draw section 3
           python -m stn_ref train      train one of the paper's networks
   test    python -m stn_ref vectors    golden vectors for a sampler of yours
 
 Also check, bench and info; --help says more, of each command too."""
 
 
-PLAIN = {  # for a console that has no such sign
-    "θ": "theta",
-    "Φ": "Phi",
-    "λ": "lambda",
-    "σ": "sigma",
-    "∂": "d",
-    "Σ": "sum",
-    "√": "sqrt",
-    "×": "x",
-    "−": "-",
-    "·": "-",
-    "—": "-",
-    "…": "...",
-    "∘": "o",
-    "→": "->",
-    "↦": "|->",
-    "≤": "<=",
-    "≥": ">=",
-    "±": "+-",
-    "⌊": "floor(",
-    "⌋": ")",
-    "⟨": "<",
-    "⟩": ">",
-    "⁄": "/",
-    "§": "Sec. ",
-    "°": " degrees",
-    "²": "^2",
-    "ᵀ": "^T",
-    "⁻": "^-",
-    "∞": "inf",
-}
+SPELT = dict(
+    pair.split("=")
+    for pair in (
+        *("θ=theta", "Φ=Phi", "η=eta", "σ=sigma", "Σ=sum", "∂=d", "′='", "²=^2", "⌊=[", "⌋=]"),
+        *("⟨=<", "⟩=>", "−=-", "×=x", "±=+-", "¾=3/4", "∞=inf", "→=->", "∘=o", "§=sec. "),
+        *("·=.", "…=...", "█=#"),
+    )
+)
 
 
-def plain(error: UnicodeError) -> tuple[str, int]:
-    """A handler for codecs: what cannot be encoded, in ASCII as one would type it."""
+def spelt(error: UnicodeError) -> tuple[str, int]:
+    """What a console's encoding lacks, in ASCII: an error handler for `codecs`."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    signs = error.object[error.start : error.end]
-    known = (PLAIN.get(c) or unicodedata.normalize("NFKD", c) for c in signs)  # ½ is 1⁄2
-    typed = "".join(PLAIN.get(c, c) for c in "".join(known))
-    return typed.encode("ascii", "ignore").decode() or "?", error.end
+    lacking = error.object[error.start : error.end]
+    plain = (SPELT.get(c) or c.encode("ascii", "backslashreplace").decode() for c in lacking)
+    return "".join(plain), error.end
+
+
+codecs.register_error("stn_ref.spelt", spelt)
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter):
@@ -85,37 +65,43 @@ def main(argv: list[str] | None = None) -> int:
 
     130 if training was interrupted.
     """
-    codecs.register_error("plain", plain)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="plain")
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="stn_ref.spelt")
     parser = argparse.ArgumentParser(prog="python -m stn_ref", description=stn_ref.__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    commands = parser.add_subparsers(dest="command")
-    commands.add_parser("paper", help="run section 3's page: each equation on a digit")
-    demo = commands.add_parser("demo", help="check the gradients and draw section 3 on digits")
-    demo.add_argument("--out", type=Path, default=Path("output"), help="where figures go")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    def command(name: str, purpose: str) -> argparse.ArgumentParser:
+        about = f"{purpose[0].upper()}{purpose[1:]}."
+        return commands.add_parser(name, help=purpose, description=about, formatter_class=Help)
+
+    command("paper", "run section 3's page: each equation on a digit")
+    demo = command("demo", "trace a pixel, check the gradients, draw section 3 on digits")
+    demo.add_argument("--out", type=Path, metavar="DIR", default=OUT, help="where figures go")
     demo.add_argument("--quick", action="store_true", help="draw at low resolution")
-    explore = commands.add_parser("explore", help="open a window to play with θ in")
-    explore.add_argument("--image", type=Path, help="a PNG, JPEG, …; a digit unless given")
-    explore.add_argument("--save", type=Path, help="write a picture of the window instead")
-    check = commands.add_parser("check", help="hold every gradient against finite differences")
-    for command in (demo, check):
-        command.add_argument("--verbose", action="store_true", help="print a line for each check")
-    bench = commands.add_parser("bench", help="time a backend beside PyTorch and OpenCV")
+    explore = command("explore", "open a window to play with θ in")
+    add = explore.add_argument
+    add("--image", type=Path, metavar="FILE", help="a PNG, JPEG, … (default: a digit)")
+    add("--save", type=Path, metavar="FILE", help="write a picture of the window instead")
+    check = command("check", "hold every gradient against finite differences")
+    for parser_of in (demo, check):
+        parser_of.add_argument("--verbose", action="store_true", help="print every check")
+    bench = command("bench", "time a backend beside PyTorch and OpenCV")
     which = bench.add_mutually_exclusive_group()
     which.add_argument("--backend", choices=("cpu", "cuda"), default="cpu", help="which to time")
     which.add_argument("--networks", action="store_true", help="time training beside PyTorch")
-    bench.add_argument("--out", type=Path, help="the numbers, output/NAME.json unless given")
-    bench.add_argument("--figure", type=Path, default=Path("output/roofline_cpu.png"))
-    bench.add_argument("--quick", action="store_true", help="tiny shapes, a few repeats")
-    bench.add_argument("--seed", type=int, default=0, help="of the maps and the drawn shapes")
-    add_train(commands)
-    vectors = commands.add_parser("vectors", help="write golden vectors for ports to read")
-    vectors.add_argument("--out", type=Path, default=Path("vectors"), help="where the files go")
-    commands.add_parser("info", help="versions, and the backends that can run here")
-    for command in commands.choices.values():
-        command.formatter_class = Help
+    add = bench.add_argument
+    numbers = f"where the numbers go (default: {OUT}/cpu.json, cuda.json or networks.json)"
+    add("--out", type=Path, metavar="FILE", help=numbers)
+    picture = "where the picture of the CPU backend's times goes"
+    add("--figure", type=Path, metavar="FILE", default=OUT / "roofline_cpu.png", help=picture)
+    add("--quick", action="store_true", help="tiny shapes, a few repeats")
+    add("--seed", type=int, default=0, help="of the maps and the drawn shapes")
+    add_train(command("train", "train one of the paper's networks on distorted digits"))
+    add = command("vectors", "write golden vectors for ports to read").add_argument
+    add("--out", type=Path, metavar="DIR", default=Path("vectors"), help="where the files go")
+    command("info", "print versions, and the backends that can run here")
     arguments = parser.parse_args(argv)
 
     if arguments.command is None:
@@ -134,33 +120,32 @@ def main(argv: list[str] | None = None) -> int:
         return 2
 
 
-def add_train(commands: Any) -> None:
+def add_train(parser: argparse.ArgumentParser) -> None:
     """The options of `train`."""
-    parser = commands.add_parser(
-        "train", help="train one of the paper's networks on distorted digits"
-    )
     add = parser.add_argument
     add("--task", default="RTS", help="R, RTS, P, E, TC or addition")
     add("--model", default="st-fcn", help="fcn, cnn, st-fcn or st-cnn")
     add(
         "--transformation",
+        metavar="NAME",
         default="affine",
         help="affine, projective, tps, rotation, attention, translation, similarity",
     )
     add("--transformers", type=int, default=1, help="how many, side by side; in a CNN in series")
     limit = parser.add_mutually_exclusive_group()
     limit.add_argument(
-        "--seconds", type=float, help="of processor time, 60 unless --steps is given"
+        "--seconds", type=float, help="of processor time (default: 60, or as --steps says)"
     )
     limit.add_argument("--steps", type=int, help="batches of 256")
     add("--seed", type=int, default=0, help="of weights, batches and distortions")
     add(
         "--data",
         type=Path,
-        help="with MNIST's files; unless given, $STN_REF_DATA, or the digits shipped",
+        metavar="DIR",
+        help="with MNIST's files (default: $STN_REF_DATA, or the digits shipped)",
     )
     add("--download", action="store_true", help="fetch what is missing there")
-    add("--out", type=Path, default=Path("training"), help="where results go")
+    add("--out", type=Path, metavar="DIR", default=OUT / "training", help="where results go")
     add("--resume", action="store_true", help="go on from the checkpoint in --out")
 
 
@@ -187,8 +172,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.command == "check":
         return 0 if print_checks(verbose=arguments.verbose) else 1
-    ok = run_demo(arguments.out, quick=arguments.quick, verbose=arguments.verbose)
-    return 0 if ok else 1
+    options = {"quick": arguments.quick, "verbose": arguments.verbose}
+    return 0 if run_demo(arguments.out, **options) else 1
 
 
 def train_of(arguments: argparse.Namespace) -> int:
@@ -222,7 +207,7 @@ def one_thread() -> None:
 def bench_of(arguments: argparse.Namespace) -> int:
     """Time one backend, or training."""
     name = "networks" if arguments.networks else arguments.backend
-    out = arguments.out or Path(f"output/{name}.json")
+    out = arguments.out or OUT / f"{name}.json"
     if arguments.networks:
         one_thread()
         from stn_ref.bench.networks import bench as bench_networks

@@ -65,14 +65,14 @@ def checks_of(axes: int) -> Iterator[tuple[str, Check]]:
         if has_matrix(transformation):
             yield f"{name}.matrix · §3.2", partial(matrix, transformation)
         if isinstance(transformation, eq.Linear):
-            yield f"{name}, dB · §3.2", partial(basis, transformation, axes)
+            yield f"{name}.grid, dB · §3.2", partial(basis, transformation, axes)
     for kernel, padding in product(KERNELS if axes == 2 else FEW, eq.PADDINGS):
         name = named(f"{kernel.name}, {padding}", axes)
         yield f"sample · Eqs. 3, 6, 7 · {name}", partial(sampler, kernel, padding, axes)
         if kernel.Phi:
             yield f"sample, dΦ · §3.3 · {name}", partial(parameters, kernel, padding, axes)
     for tie in TIES:
-        yield named(f"sample · Eq. 7 · on knots, tie={tie}", axes), partial(on_knots, tie, axes)
+        yield named(f"sample, on knots · Eq. 7 · tie={tie}", axes), partial(on_knots, tie, axes)
     for transformation in FAMILIES[axes]:
         name = f"transform · §3.2 · {transformation.name}"
         yield name, partial(fused, transformation, axes)

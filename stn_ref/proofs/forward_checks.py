@@ -61,7 +61,7 @@ def forward_checks() -> Iterator[tuple[str, Check]]:
             yield f"sample, forward · Eqs. 6, 7 · {name}", partial(sampler, kernel, padding, axes)
             yield f"sample, second · Eqs. 6, 7 · {name}", partial(second, kernel, padding, axes)
         for tie in TIES:
-            name = named(f"sample, forward · Eq. 7 · on knots, tie={tie}", axes)
+            name = named(f"sample, forward, on knots · Eq. 7 · tie={tie}", axes)
             yield name, partial(on_knots, tie, axes)
         for transformation in family:
             name = f"transform, forward · §3.2 · {transformation.name}"
