@@ -29,8 +29,7 @@ Spatial Transformer Networks, the reference. Three ways in:
 
 Also check, bench and info; --help says more, of each command too."""
 
-
-SPELT = dict(
+SPELT = dict(  # how to write in ASCII what is printed here
     pair.split("=")
     for pair in (
         *("θ=theta", "Φ=Phi", "η=eta", "σ=sigma", "Σ=sum", "∂=d", "′='", "²=^2", "⌊=[", "⌋=]"),
@@ -85,8 +84,8 @@ def main(argv: list[str] | None = None) -> int:
     add("--image", type=Path, metavar="FILE", help="a PNG, JPEG, … (default: a digit)")
     add("--save", type=Path, metavar="FILE", help="write a picture of the window instead")
     check = command("check", "hold every gradient against finite differences")
-    for parser_of in (demo, check):
-        parser_of.add_argument("--verbose", action="store_true", help="print every check")
+    for each in (demo, check):
+        each.add_argument("--verbose", action="store_true", help="print every check")
     bench = command("bench", "time a backend beside PyTorch and OpenCV")
     which = bench.add_mutually_exclusive_group()
     which.add_argument("--backend", choices=("cpu", "cuda"), default="cpu", help="which to time")
