@@ -7,7 +7,7 @@
 # that the number of transformers in parallel limits how many objects a feed-forward network can
 # model.
 #
-# About four minutes on one core: `python tutorials/09_several_transformers.py`. With
+# About two and a half minutes on one core: `python tutorials/09_several_transformers.py`. With
 # `STN_REF_QUICK=1` in the environment training stops after a few steps, for whoever wants to see
 # that it runs.
 

@@ -8,8 +8,8 @@
 # Two networks learn here: one straightens signals that were played unevenly, and one, as in
 # appendix A.3, learns from which side a solid digit has to be looked at.
 #
-# About two minutes: `python tutorials/10_signals_and_volumes.py`. With `STN_REF_QUICK=1` in the
-# environment training stops after a few steps, for whoever wants to see that it runs.
+# About a minute and a quarter: `python tutorials/10_signals_and_volumes.py`. With `STN_REF_QUICK=1`
+# in the environment training stops after a few steps, for whoever wants to see that it runs.
 
 # %%
 import os
