@@ -154,7 +154,7 @@ const equations = (() => {
   };
 
   return {
-    G, affine, halfExtent, kernels, linear, paddings, sample, sampleBackward, spline, taps, target,
+    G, affine, halfExtent, kernels, paddings, sample, sampleBackward, spline, taps, target,
     toPixels, transform, transformBackward,
   };
 })();

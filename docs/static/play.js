@@ -52,6 +52,7 @@
     plane.at.forEach((v, p) => image.data.set([...Array(3).fill(Math.round(255 * (1 - v))), 255], 4 * p));
     context.putImageData(image, 0, 0);
   };
+  const place = (circle, [x, y]) => { circle.setAttribute("cx", x); circle.setAttribute("cy", y); };
   const path = (points) => "M" + points.map(([x, y]) => `${x.toFixed(4)},${y.toFixed(4)}`).join("L");
   const number = (value) => value.toFixed(3).replace("-", "−").replace(/^−(0\.0+)$/, "$1");
   const pair = (values) => `(${values.map(number).join(", ")})`;
@@ -113,37 +114,38 @@
   };
   const pick = (i, j) => {
     state.at = [i, j].map((v) => Math.min(SIDE - 1, Math.max(0, v)));
-    draw();
+    trace(); // V stays as it is
   };
-  const point_at = (event) => pick(...within(V, event).reverse().map((v) => Math.floor(SIDE * v)));
-  output.addEventListener("pointermove", point_at);
-  output.addEventListener("pointerdown", point_at);
+  const pickUnder = (event) => pick(...within(V, event).reverse().map((v) => Math.floor(SIDE * v)));
+  output.addEventListener("pointermove", pickUnder);
+  output.addEventListener("pointerdown", pickUnder);
   onArrows(output, ([right, down], times) => pick(state.at[0] + times * down, state.at[1] + times * right));
 
-  // L = ½ Σ (V − U)²
+  // L = ½ Σ (V − U)², and its gradient in θ
   const evaluate = (theta) => {
     const plane = planes[state.digit], V = e.transform(plane, now().T, theta, SIDE, SIDE, state);
     const dV = { ...V, at: V.at.map((v, p) => v - plane.at[p]) };
     return { V, dV, L: dV.at.reduce((sum, d) => sum + (d * d) / 2, 0) };
   };
+  const evaluateBackward = (theta, dV) => e.transformBackward(dV, planes[state.digit], now().T, theta, state).dtheta;
   const along = (theta, dtheta, step) => theta.map((v, k) => v - (step / Math.hypot(...dtheta)) * dtheta[k]);
   const descend = () => {
-    const { theta, T } = now(), { dV, L } = evaluate(theta);
-    const { dtheta } = e.transformBackward(dV, planes[state.digit], T, theta, state);
-    for (let step = 0.3; Math.hypot(...dtheta) && step > 1e-4; step /= 2)
-      if (evaluate(along(theta, dtheta, step)).L < L) {
-        now().theta = along(theta, dtheta, step);
+    const { theta } = now(), { dV, L } = evaluate(theta), dtheta = evaluateBackward(theta, dV);
+    for (let step = 0.3; Math.hypot(...dtheta) && step > 1e-4; step /= 2) {
+      const tried = along(theta, dtheta, step);
+      if (evaluate(tried).L < L) {
+        now().theta = tried;
         return draw();
       }
+    }
     draw(words.bottom[state.kernel]);
   };
 
   // All that is seen follows from the state
   function draw(message = "") {
-    const { T, theta } = now(), plane = planes[state.digit], { V: values, dV, L } = evaluate(theta);
-    const { dtheta } = e.transformBackward(dV, plane, T, theta, state);
+    const { T, theta } = now(), { V: values, dV, L } = evaluate(theta), dtheta = evaluateBackward(theta, dV);
     figure.dataset.theta = theta.join(" ");
-    paint(U, plane);
+    paint(U, planes[state.digit]);
     paint(V, values);
     const extent = (SIDE / 2 / e.halfExtent(SIDE, state.aligned) / REACH) * 100; // U's outer edge, in %
     Object.assign(U.style, { inset: `${50 - extent / 2}%`, width: `${extent}%`, height: `${extent}%` });
@@ -151,7 +153,6 @@
     const line = (k, across) => Array.from({ length: 33 }, (_, l) => T.map(theta, across ? [l / 16 - 1, k / 4 - 1] : [k / 4 - 1, l / 16 - 1]));
     grid.setAttribute("d", [1, 2, 3, 4, 5, 6, 7].flatMap((k) => [path(line(k, true)), path(line(k, false))]).join(""));
     frame.setAttribute("d", [line(0, true), line(8, true), line(0, false), line(8, false)].map(path).join(""));
-    const place = (circle, [x, y]) => { circle.setAttribute("cx", x); circle.setAttribute("cy", y); };
     place(first, T.map(theta, [-1, -1]));
     const at = now().handles(theta);
     if (handles.children.length !== at.length) handles.replaceChildren(...at.map((_, k) => handle(k)));
@@ -159,19 +160,19 @@
     const to = Math.hypot(...dtheta) ? now().handles(along(theta, dtheta, 0.5)) : at; // where descent pulls
     pulls.setAttribute("d", at.map((p, k) => path([p, to[k]])).join(""));
 
-    trace(theta, T, plane);
+    trace();
     loss.value = `L = ½ Σ (V − U)² = ${number(L)}${message && `. ${message}`}`;
   }
 
   // One pixel of V through the equations
-  function trace(theta, T, plane) {
-    const [i, j] = state.at, target = e.G(i, j, SIDE, SIDE, state.aligned), source = T.map(theta, target);
+  function trace() {
+    const { T, theta } = now(), [i, j] = state.at;
+    const target = e.G(i, j, SIDE, SIDE, state.aligned), source = T.map(theta, target);
     const xy = source.map((v) => e.toPixels(v, SIDE, state.aligned));
-    const taps = e.taps(plane, xy, state);
+    const taps = e.taps(planes[state.digit], xy, state);
     picked.setAttribute("x", j);
     picked.setAttribute("y", i);
-    point.setAttribute("cx", source[0]);
-    point.setAttribute("cy", source[1]);
+    place(point, source);
     const pixel = 1 / e.halfExtent(SIDE, state.aligned), near = (v) => e.target(v, SIDE, state.aligned);
     reads.replaceChildren(...taps.map((t) => make("rect", {
       x: near(t.m) - pixel / 2, y: near(t.n) - pixel / 2, width: pixel, height: pixel,

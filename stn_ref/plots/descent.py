@@ -1,4 +1,4 @@
-"""What `explore` computes: a map read at T_θ(G), the loss that pulls it back, and a step down."""
+"""A map read at T_θ(G), the loss that pulls it back, and a step down: for `explore` and `lecture`."""
 
 from __future__ import annotations
 

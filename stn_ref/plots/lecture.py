@@ -17,6 +17,7 @@ from stn_ref import equations as eq
 from stn_ref.equations.arguments import Array, Size
 from stn_ref.equations.localisation import Layer
 from stn_ref.plots.canvas import BLUE, GREEN, GREY, ORANGE, RED, SIGNED, WIDTH, headline, page, show
+from stn_ref.plots.descent import Warp
 from stn_ref.plots.diagrams import arrow, block
 from stn_ref.tracing import Trace
 
@@ -166,11 +167,11 @@ def _landscape(ax: Axes, U: Array, starts: Sequence[tuple[float, float]], reach:
 
 def _descent(U: Array, t: Array, steps: int = 150) -> Array:
     """The way of t (2,) down ½ Σ (V − U)²: steps of half a pixel at first, shorter by and by."""
-    path, options = [t], dict[str, Any](transformation=eq.TRANSLATION)
+    path, warp = [t], Warp(U, eq.TRANSLATION, True, {})
     for k in range(steps):
-        dV = stn_ref.transform(U[None], t[None], **options) - U
-        _, dt = stn_ref.transform_backward(dV, U[None], t[None], **options)
-        t = t - 0.97**k / U.shape[1] * dt[0] / max(np.linalg.norm(dt), 1e-30)
+        xy, V, _ = warp.forward(t)
+        _, dt = warp.backward(t, xy, V)
+        t = t - 0.97**k / U.shape[1] * dt / max(np.linalg.norm(dt), 1e-30)
         path.append(t)
     return np.array(path)
 
