@@ -1,4 +1,4 @@
-"""A map read at T_θ(G), the loss that pulls it back, and a step down: for `explore` and `lecture`."""
+"""A map read at T_θ(G), the loss that pulls it back, a step down: for `explore` and `lecture`."""
 
 from __future__ import annotations
 
