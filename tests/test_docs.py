@@ -13,12 +13,10 @@ from urllib.parse import unquote, urldefrag
 
 import numpy as np
 import pytest
-from docutils import nodes
-from docutils.utils.math.latex2mathml import tex2mathml
 
 import stn_ref
-from docs.ext import mathml, pages, percent, reference, tex
 from docs.ext import page as section3
+from docs.ext import pages, percent, reference, tex
 from docs.ext.docstrings import as_numpydoc
 
 ROOT = Path(__file__).parents[1]
@@ -200,28 +198,6 @@ def test_what_has_a_number_and_cannot_be_read_stops_the_build_and_other_text_sta
         tex.block(["V = U ⊗ k    Eq. 3"])
 
 
-# where a block is no equation: code, tables, and one with words in its columns
-TEXTS = {"", "equations", "equations.lattice", "oracle", "oracle.onnx", "oracle.pytest_plugin"}
-TEXTS |= {"oracle.strategies"}
-
-
-def test_every_equation_of_the_reference_becomes_mathml():
-    texts, formulas = set(), []
-    for name in reference.MODULES:
-        module = import_module(name)
-        for value in (module, *(getattr(module, word) for word in reference.public(name))):
-            lines = as_numpydoc((inspect.getdoc(value) or "").splitlines())
-            for k, line in enumerate(lines):
-                if line == ".. math::":
-                    rest = "\n".join(lines[k + 2 :])
-                    formulas.append(re.match(r"(?:   .*\n)+", rest)[0])
-                elif line == "   :class: equation":
-                    texts.add(name.removeprefix("stn_ref").removeprefix("."))
-    assert texts == TEXTS and len(formulas) > 45
-    for formula in formulas:
-        assert tex2mathml(formula.strip(), True)
-
-
 def test_the_reference_has_a_page_for_every_module_that_is_not_hidden():
     files = {path.relative_to(ROOT) for path in (ROOT / "stn_ref").rglob("*.py")}
     names = {".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in files}
@@ -364,19 +340,6 @@ def shape(words):
 def test_what_the_print_leaves_open_is_settled_by_tests_that_there_are():
     for file, name in re.findall(r"`(test_\w+\.py)::(test_\w+)`", section3.ADDED.read_text()):
         assert f"def {name}(" in (ROOT / "tests" / file).read_text()
-
-
-def test_a_formula_is_split_where_lines_may_break():
-    tex = r"a \quad b, \qquad {c \quad d} \begin{cases} e \quad f \end{cases} \quad \{ g"
-    assert [piece.strip() for piece in mathml.pieces(tex)] == [
-        *("a", "b,", r"{c \quad d} \begin{cases} e \quad f \end{cases}", r"\{ g")
-    ]
-
-
-def test_what_stands_below_an_accented_letter_is_no_limit():
-    node = nodes.math("", r"\dot{V}_{i} + {\dot \theta}_i + \sum_n x")
-    found = re.sub(r"\s", "", mathml._mathml(None, node, node.astext(), True))
-    assert found.count("<munder>") == 1 and found.count("<msub>") == 2 and "munderover" not in found
 
 
 def test_section_3_is_the_same_in_both_languages_but_for_what_is_said():

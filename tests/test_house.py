@@ -104,3 +104,9 @@ def test_no_global_random_state_is_used():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "np.random":
                 assert node.attr in ("Generator", "default_rng"), f"{path}: {node.attr}"
+
+
+def test_what_the_site_says_is_tested_where_sphinx_is_not():
+    """`make test` does not install it; what needs it skips by itself."""
+    code = "import sys; sys.modules |= {'sphinx': None, 'docutils': None}; import tests.test_docs"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)

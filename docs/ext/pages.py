@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urldefrag
 
-from sphinx.application import Sphinx
-
 from docs.ext.percent import ROOT, cells
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 DOCS = ROOT / "docs"
 FENCE = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
